@@ -1,0 +1,111 @@
+#!/bin/sh
+# Install the Debian packages that Sotto needs.
+#
+#   scripts/deps.sh build   what builds the library, the command and the man pages
+#   scripts/deps.sh test    that, and what the tests and checks need (the default)
+#
+# Asks dpkg first: when nothing is missing it says nothing, touches nothing and is quick.  The names
+# are those of Debian 12; elsewhere it says what is needed and goes on when the tools are there.
+set -eu
+
+build_packages='gcc g++ meson ninja-build pkg-config scdoc
+    libsodium-dev libssl-dev libuv1-dev libsimdjson-dev libjansson-dev'
+# clang needs its runtime for the sanitizers and the fuzzers, procps is ps for the end-to-end tests.
+test_packages='clang libclang-rt-14-dev clang-format libcmocka-dev
+    python3 python3-dissononce openssl mandoc procps'
+
+build_tools='gcc g++ meson ninja pkg-config scdoc'
+test_tools='clang clang++ clang-format python3 openssl mandoc ps'
+build_libraries='libsodium libcrypto libuv simdjson jansson'
+test_libraries='cmocka'
+
+die()
+{
+    printf 'deps: %s\n' "$*" >&2
+    exit 1
+}
+
+# Tools and libraries that are not there, by the names of programs and of pkg-config files.
+missing_tools()
+{
+    for tool in $tools; do
+        command -v "$tool" >/dev/null 2>&1 || printf ' %s' "$tool"
+    done
+    for library in $libraries; do
+        pkg-config --exists "$library" 2>/dev/null || printf ' %s' "$library"
+    done
+    if [ "$set" = test ] && ! python3 -c 'import dissononce' 2>/dev/null &&
+        ! /usr/bin/python3 -c 'import dissononce' 2>/dev/null; then
+        printf ' python3-dissononce'
+    fi
+}
+
+missing_packages()
+{
+    # "ii " (or "hi " for a package on hold) and the name; what dpkg does not know goes to stderr.
+    # shellcheck disable=SC2086 # a list of words
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' $packages 2>/dev/null |
+        sed -n 's/^.i //p') || true
+    for package in $packages; do
+        case "
+$installed
+" in
+        *"
+$package
+"*) ;;
+        *) printf ' %s' "$package" ;;
+        esac
+    done
+}
+
+is_debian_12()
+{
+    command -v dpkg-query >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 || return 1
+    [ -r /etc/os-release ] || return 1
+    # In a subshell: the file sets many names.
+    # shellcheck disable=SC1091
+    (. /etc/os-release && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ])
+}
+
+set=${1:-test}
+case $set in
+build) packages=$build_packages tools=$build_tools libraries=$build_libraries ;;
+test)
+    packages="$build_packages $test_packages"
+    tools="$build_tools $test_tools"
+    libraries="$build_libraries $test_libraries"
+    ;;
+*) die "usage: scripts/deps.sh [build|test]" ;;
+esac
+
+if ! is_debian_12; then
+    absent=$(missing_tools)
+    [ -n "$absent" ] || exit 0
+    printf 'deps: this is not Debian 12, so nothing is installed.  Needed are (Debian names):\n' >&2
+    # shellcheck disable=SC2086
+    printf '    %s\n' $packages >&2
+    die "not found here:$absent"
+fi
+
+absent=$(missing_packages)
+[ -n "$absent" ] || exit 0
+printf 'deps: missing packages:%s\n' "$absent"
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 ||
+        die "not root, and there is no sudo; as root run: apt-get install$absent"
+    as_root=sudo
+fi
+
+apt()
+{
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+apt update || die "apt-get update failed (network? package sources?)"
+# shellcheck disable=SC2086
+apt install -y --no-install-recommends $absent ||
+    die "apt-get could not install:$absent"
+absent=$(missing_packages)
+[ -z "$absent" ] || die "still missing after the installation:$absent"
