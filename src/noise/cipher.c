@@ -1,0 +1,108 @@
+#include "noise/cipher.h"
+
+/* Noise 5.1: 2^64 - 1 is reserved. */
+#define NONCE_RESERVED UINT64_MAX
+
+void si_cipher_init(struct si_cipher_state *cs, const struct si_aead *aead)
+{
+    memset(cs, 0, sizeof *cs);
+    cs->aead = aead;
+}
+
+void si_cipher_set_key(struct si_cipher_state *cs, const struct si_cipher_key *k)
+{
+    si_cipher_wipe(cs);
+    cs->k = *k;
+    cs->has_key = true;
+}
+
+void si_cipher_wipe(struct si_cipher_state *cs)
+{
+    const struct si_aead *aead = cs->aead;
+
+    if (cs->key != NULL)
+        aead->key_free(cs->key);
+    si_wipe(cs, sizeof *cs);
+    cs->aead = aead;
+}
+
+/* The expanded key, made now if it is its first use. */
+static sotto_err expand(struct si_cipher_state *cs)
+{
+    sotto_err err;
+
+    if (cs->key != NULL)
+        return SOTTO_OK;
+    err = cs->aead->key_new(&cs->key, &cs->k);
+    if (err == SOTTO_OK)
+        si_wipe(&cs->k, sizeof cs->k);
+    return err;
+}
+
+/* May this key do one more message of LEN bytes? */
+static sotto_err check_limits(const struct si_cipher_state *cs, size_t len)
+{
+    if (cs->n == NONCE_RESERVED || len > cs->aead->max_bytes - cs->bytes)
+        return SOTTO_E_NONCE;
+    return SOTTO_OK;
+}
+
+sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad, const uint8_t *in,
+                            size_t len, uint8_t *out)
+{
+    sotto_err err;
+
+    if (!cs->has_key) {
+        if (len > 0)
+            memmove(out, in, len);
+        return SOTTO_OK;
+    }
+    if ((err = check_limits(cs, len)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
+        (err = cs->aead->seal(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
+        return err;
+    cs->n++;
+    cs->bytes += len;
+    return SOTTO_OK;
+}
+
+sotto_err si_cipher_decrypt(struct si_cipher_state *cs, struct si_span ad, const uint8_t *in,
+                            size_t len, uint8_t *out)
+{
+    sotto_err err;
+
+    if (!cs->has_key) {
+        if (len > 0)
+            memmove(out, in, len);
+        return SOTTO_OK;
+    }
+    if (len < SI_TAG_LEN)
+        return SOTTO_E_AUTH;
+    if ((err = check_limits(cs, len - SI_TAG_LEN)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
+        (err = cs->aead->open(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
+        return err;
+    cs->n++;
+    cs->bytes += len - SI_TAG_LEN;
+    return SOTTO_OK;
+}
+
+sotto_err si_cipher_rekey(struct si_cipher_state *cs)
+{
+    uint8_t block[SI_CIPHER_KEY_LEN + SI_TAG_LEN] = {0};
+    struct si_cipher_key fresh;
+    uint64_t n = cs->n;
+    sotto_err err;
+
+    if (!cs->has_key)
+        return SOTTO_E_USAGE;
+    if ((err = expand(cs)) != SOTTO_OK ||
+        (err = cs->aead->seal(cs->key, NONCE_RESERVED, si_span(NULL, 0), block, SI_CIPHER_KEY_LEN,
+                              block)) != SOTTO_OK)
+        goto out;
+    memcpy(fresh.bytes, block, sizeof fresh.bytes);
+    si_cipher_set_key(cs, &fresh);
+    cs->n = n;
+    si_wipe(&fresh, sizeof fresh);
+out:
+    si_wipe(block, sizeof block);
+    return err;
+}

@@ -1,0 +1,57 @@
+/*
+ * noise/cipher.h: the CipherState (Noise section 5.1).
+ *
+ * One key and its counter.  A failed decryption changes nothing; the last nonce, 2^64 - 1, belongs
+ * to REKEY and is never used for a message; a key that has encrypted as much as its algorithm
+ * allows is refused.
+ */
+#ifndef SI_NOISE_CIPHER_H
+#define SI_NOISE_CIPHER_H
+
+#include "crypto/crypto.h"
+
+struct si_cipher_state {
+    const struct si_aead *aead;
+    /* expanded at its first use: most keys of a handshake are never used */
+    struct si_aead_key *key;
+    struct si_cipher_key k; /* until then */
+    bool has_key;
+    uint64_t n;
+    uint64_t bytes; /* plaintext under this key so far; <= aead->max_bytes */
+};
+
+/* A state without a key: encrypting copies.  The caller owns the memory. */
+void si_cipher_init(struct si_cipher_state *cs, const struct si_aead *aead);
+
+/* InitializeKey(): n becomes 0.  K is copied. */
+void si_cipher_set_key(struct si_cipher_state *cs, const struct si_cipher_key *k);
+
+/* Wipe and release what it holds; it is then without a key. */
+void si_cipher_wipe(struct si_cipher_state *cs);
+
+/* How many bytes encryption adds: 16 with a key, 0 without. */
+static inline size_t si_cipher_overhead(const struct si_cipher_state *cs)
+{
+    return cs->has_key ? SI_TAG_LEN : 0;
+}
+
+/*
+ * EncryptWithAd(): LEN bytes at IN become LEN + overhead bytes at OUT (IN itself, or no overlap).
+ * E_NONCE: the counter or the key is used up.  E_CRYPTO, E_NOMEM.  The counter moves on success
+ * only.
+ */
+SOTTO_MUST_CHECK sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad,
+                                             const uint8_t *in, size_t len, uint8_t *out);
+
+/*
+ * DecryptWithAd(): LEN bytes at IN become LEN - overhead bytes at OUT (IN itself, or no overlap).
+ * E_AUTH: too short, forged or altered; nothing has changed.  E_NONCE, E_CRYPTO, E_NOMEM.
+ */
+SOTTO_MUST_CHECK sotto_err si_cipher_decrypt(struct si_cipher_state *cs, struct si_span ad,
+                                             const uint8_t *in, size_t len, uint8_t *out);
+
+/* Rekey() (Noise 11.3): a new key from the old one; the counter goes on.  E_USAGE without a key;
+ * E_CRYPTO, E_NOMEM: the old key is still there. */
+SOTTO_MUST_CHECK sotto_err si_cipher_rekey(struct si_cipher_state *cs);
+
+#endif
