@@ -1,0 +1,221 @@
+#include "session/records.h"
+
+/* Section 7: the sender before the record whose nonce is a non-zero multiple of 65536, the receiver
+ * at that nonce. */
+static sotto_err rekey_if_due(struct si_cipher_state *cs)
+{
+    return cs->n != 0 && cs->n % SI_REKEY_INTERVAL == 0 ? si_cipher_rekey(cs) : SOTTO_OK;
+}
+
+/* ---- Output ---------------------------------------------------------------------------------- */
+
+void si_output_init(struct si_output *out, struct si_scratch *scratch)
+{
+    *out = (struct si_output){.buf = si_buf(SIZE_MAX / 2), .scratch = scratch};
+}
+
+void si_output_free(struct si_output *out)
+{
+    si_scratch_give(out->scratch, &out->buf);
+    out->sent = out->sealed = 0;
+}
+
+static size_t open_body_len(const struct si_output *out)
+{
+    size_t open = out->buf.len - out->sealed;
+
+    return open == 0 ? 0 : open - SI_RECORD_HEADER;
+}
+
+static sotto_err make_room(struct si_output *out, size_t len)
+{
+    si_scratch_take(out->scratch, &out->buf);
+    /* What has left makes room first: a long queue then moves, at most as often as it grows. */
+    if (out->sent > 0 && len > out->buf.cap - out->buf.len) {
+        si_buf_consume(&out->buf, out->sent);
+        out->sealed -= out->sent;
+        out->sent = 0;
+    }
+    return si_buf_reserve(&out->buf, len);
+}
+
+sotto_err si_output_raw(struct si_output *out, const void *data, size_t len)
+{
+    sotto_err err = make_room(out, len);
+
+    if (err == SOTTO_OK)
+        err = si_buf_put(&out->buf, data, len);
+    if (err == SOTTO_OK)
+        out->sealed = out->buf.len;
+    return err;
+}
+
+sotto_err si_output_reserve(struct si_output *out, size_t len)
+{
+    size_t records = len / SI_RECORD_BODY_MAX + 2;
+
+    if (len > SIZE_MAX / 4)
+        return SOTTO_E_TOO_LARGE;
+    return make_room(out, len + records * SI_RECORD_OVERHEAD);
+}
+
+/* Begin a record behind what is sealed.  There is room. */
+static sotto_err begin_record(struct si_output *out)
+{
+    static const uint8_t header[SI_RECORD_HEADER];
+
+    return si_buf_put(&out->buf, header, sizeof header);
+}
+
+sotto_err si_output_seal(struct si_output *out)
+{
+    size_t open = out->buf.len - out->sealed, plain_len;
+    uint8_t *record;
+    sotto_err err;
+
+    if (open == 0)
+        return SOTTO_OK;
+    if ((err = rekey_if_due(out->tx)) != SOTTO_OK ||
+        (err = si_buf_reserve(&out->buf, SI_TAG_LEN)) != SOTTO_OK)
+        return err;
+    record = out->buf.ptr + out->sealed;
+    plain_len = open - 2; /* body_len and body */
+    si_put_be16(record, (uint16_t)(plain_len + SI_TAG_LEN));
+    si_put_be16(record + 2, (uint16_t)(plain_len - 2));
+    err = si_cipher_encrypt(out->tx, si_span(NULL, 0), record + 2, plain_len, record + 2);
+    if (err != SOTTO_OK)
+        return err;
+    out->buf.len += SI_TAG_LEN;
+    out->sealed = out->buf.len;
+    return SOTTO_OK;
+}
+
+sotto_err si_output_body(struct si_output *out, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    sotto_err err = SOTTO_OK;
+
+    while (len > 0 && err == SOTTO_OK) {
+        size_t room, part;
+
+        if (out->buf.len == out->sealed && (err = begin_record(out)) != SOTTO_OK)
+            break;
+        room = SI_RECORD_BODY_MAX - open_body_len(out);
+        part = len < room ? len : room;
+        if ((err = si_buf_put(&out->buf, at, part)) != SOTTO_OK)
+            break;
+        at += part;
+        len -= part;
+        if (part == room)
+            err = si_output_seal(out);
+    }
+    return err;
+}
+
+sotto_err si_output_empty_record(struct si_output *out)
+{
+    sotto_err err = si_output_seal(out);
+
+    if (err == SOTTO_OK && (err = make_room(out, SI_RECORD_OVERHEAD)) == SOTTO_OK &&
+        (err = begin_record(out)) == SOTTO_OK)
+        err = si_output_seal(out);
+    return err;
+}
+
+void si_output_sent(struct si_output *out, size_t len)
+{
+    out->sent += len;
+    if (out->sent == out->buf.len) {
+        out->buf.len = 0; /* only ciphertext has been there */
+        si_output_free(out);
+    }
+}
+
+/* ---- Input ----------------------------------------------------------------------------------- */
+
+sotto_err si_body_read(struct si_span plaintext, struct si_span *body)
+{
+    *body = si_span(NULL, 0);
+    if (plaintext.len < 2 || si_get_be16(plaintext.ptr) > plaintext.len - 2)
+        return SOTTO_E_PROTOCOL;
+    *body = si_span(plaintext.ptr + 2, si_get_be16(plaintext.ptr));
+    return SOTTO_OK;
+}
+
+sotto_err si_record_open(struct si_cipher_state *rx, uint8_t *noise, size_t len,
+                         struct si_span *body)
+{
+    sotto_err err;
+
+    *body = si_span(NULL, 0);
+    if ((err = rekey_if_due(rx)) != SOTTO_OK ||
+        (err = si_cipher_decrypt(rx, si_span(NULL, 0), noise, len, noise)) != SOTTO_OK)
+        return err;
+    return si_body_read(si_span(noise, len - SI_TAG_LEN), body);
+}
+
+void si_messages_add(struct si_messages *m, struct si_span body, const uint8_t *readable_end)
+{
+    m->body = body;
+    m->readable_end = readable_end;
+}
+
+static void skip(struct si_span *span, size_t len)
+{
+    span->ptr += len;
+    span->len -= len;
+}
+
+/* Collect the four bytes of a prefix, which may be spread over records. */
+static sotto_err read_prefix(struct si_messages *m, uint32_t max)
+{
+    while (m->prefix_len < sizeof m->prefix) {
+        if (m->body.len == 0)
+            return SOTTO_E_AGAIN;
+        m->prefix[m->prefix_len++] = m->body.ptr[0];
+        skip(&m->body, 1);
+    }
+    m->prefix_len = 0;
+    m->want = si_get_be32(m->prefix);
+    return m->want == 0 || m->want > max ? SOTTO_E_PROTOCOL : SOTTO_OK;
+}
+
+sotto_err si_messages_next(struct si_messages *m, struct si_scratch *scratch, uint32_t max,
+                           struct si_span *text)
+{
+    size_t part;
+    sotto_err err;
+
+    *text = si_span(NULL, 0);
+    if (m->want == 0) {
+        if (m->partial.ptr != NULL)
+            si_scratch_give(scratch, &m->partial); /* the message given out before */
+        m->partial.max = (size_t)UINT32_MAX + SOTTO_MESSAGE_PADDING;
+        if ((err = read_prefix(m, max)) != SOTTO_OK)
+            return err;
+    }
+
+    /* The common case: it lies within the record, and enough is readable behind it. */
+    if (m->partial.len == 0 && m->want <= m->body.len &&
+        (size_t)(m->readable_end - m->body.ptr) - m->want >= SOTTO_MESSAGE_PADDING) {
+        *text = si_span(m->body.ptr, m->want);
+        skip(&m->body, m->want);
+        m->want = 0;
+        return SOTTO_OK;
+    }
+
+    part = m->want - m->partial.len;
+    part = part < m->body.len ? part : m->body.len;
+    if (part == 0)
+        return SOTTO_E_AGAIN;
+    si_scratch_take(scratch, &m->partial);
+    if ((err = si_buf_reserve(&m->partial, part + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
+        (err = si_buf_put(&m->partial, m->body.ptr, part)) != SOTTO_OK)
+        return err;
+    skip(&m->body, part);
+    if (m->partial.len < m->want)
+        return SOTTO_E_AGAIN;
+    *text = si_span(m->partial.ptr, m->want);
+    m->want = 0;
+    return SOTTO_OK;
+}

@@ -1,0 +1,841 @@
+/*
+ * The session object: bytes in and out, time, events, and the ways to its end.
+ *
+ * How a session ends:
+ *
+ *     fail()              silence: before the handshake is done, or when the peer cannot be
+ *                         understood.  Keys are wiped, SI_OVER.
+ *     fail_with_close()   an open session tells the peer the reason, then ends.
+ *     si_session_end()    everything was said: SI_ENDING sends what waits, has the sending side
+ *                         shut down, discards input until the peer's end of stream, one second or
+ *                         4 MiB (section 1), and is SI_OVER.
+ *
+ * Keys are wiped on the way into SI_ENDING and SI_OVER; what waits by then is sealed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "session/internal.h"
+
+enum { ECHOES_MAX = 1024 };
+
+static const char prologue_label[] = "NoiseSocketInit1";
+_Static_assert(sizeof prologue_label - 1 + 2 + SI_NEGOTIATION_MAX == SI_PROLOGUE_MAX, "section 2");
+
+/* ---- Making and freeing ---------------------------------------------------------------------- */
+
+sotto_err si_session_new(int64_t now, uint32_t handshake_timeout_ms, sotto_session **out)
+{
+    sotto_session *s = calloc(1, sizeof *s);
+
+    *out = s;
+    if (s == NULL)
+        return SOTTO_E_NOMEM;
+    s->now = now;
+    s->handshake_deadline = now + si_ms(handshake_timeout_ms);
+    s->input = si_buf(4 + SI_NEGOTIATION_MAX + 65535 + SOTTO_MESSAGE_PADDING);
+    si_output_init(&s->output, NULL);
+    return SOTTO_OK;
+}
+
+void si_session_lend(sotto_session *s, struct si_scratch *scratch)
+{
+    s->scratch = scratch;
+    s->output.scratch = scratch;
+}
+
+static void wipe_keys(sotto_session *s)
+{
+    si_handshake_free(s->handshake);
+    s->handshake = NULL;
+    if (s->tx.aead != NULL)
+        si_cipher_wipe(&s->tx);
+    if (s->rx.aead != NULL)
+        si_cipher_wipe(&s->rx);
+    s->output.tx = NULL;
+}
+
+static void free_json(sotto_session *s)
+{
+    si_json_free(s->own_json);
+    s->own_json = NULL;
+}
+
+void sotto_session_free(sotto_session *s)
+{
+    if (s == NULL)
+        return;
+    wipe_keys(s);
+    free_json(s);
+    si_output_free(&s->output);
+    si_scratch_give(s->scratch, &s->input);
+    si_scratch_give(s->scratch, &s->messages.partial);
+    if (s->bootstrap != NULL)
+        si_wipe(s->bootstrap, sizeof *s->bootstrap);
+    free(s->bootstrap);
+    free(s->refusal);
+    si_wipe(s, sizeof *s);
+    free(s);
+}
+
+struct si_json *si_session_json(sotto_session *s)
+{
+    if (s->scratch != NULL)
+        return s->scratch->json;
+    if (s->own_json == NULL && si_json_new(&s->own_json) != SOTTO_OK)
+        return NULL;
+    return s->own_json;
+}
+
+/* ---- The ways to the end --------------------------------------------------------------------- */
+
+/* The only way into SI_OVER with an error; the first one is kept. */
+static sotto_err fail(sotto_session *s, sotto_err err)
+{
+    if (s->phase == SI_OVER)
+        return s->error != SOTTO_OK ? s->error : err;
+    s->phase = SI_OVER;
+    if (s->error == SOTTO_OK)
+        s->error = err;
+    s->key_event = s->bootstrap_event = s->open_event = s->has_message = false;
+    wipe_keys(s);
+    free_json(s);
+    return s->error;
+}
+
+sotto_err si_session_fail_if(sotto_session *s, sotto_err err)
+{
+    return err == SOTTO_OK ? SOTTO_OK : fail(s, err);
+}
+
+void si_session_end(sotto_session *s)
+{
+    s->phase = SI_ENDING;
+    s->end_deadline = s->now + si_ms(SOTTO_HANDSHAKE_TIMEOUT_MS); /* to get rid of what waits */
+    s->has_message = s->record_due = false;
+    s->echoes_due = 0;
+    s->messages.body = si_span(NULL, 0);
+    wipe_keys(s);
+    free_json(s);
+}
+
+static sotto_err put_close_text(struct si_buf *out, const char *code, const char *message,
+                                uint32_t reconnect_after_ms)
+{
+    sotto_err err = si_buf_puts(out, "{\"close\":{\"code\":");
+
+    if (err == SOTTO_OK)
+        err = si_buf_put_json_string(out, code, strlen(code));
+    if (err == SOTTO_OK && message != NULL && message[0] != '\0') {
+        if ((err = si_buf_puts(out, ",\"message\":")) == SOTTO_OK)
+            err = si_buf_put_json_string(out, message, strlen(message));
+    }
+    if (err == SOTTO_OK && reconnect_after_ms > 0)
+        err = si_buf_printf(out, ",\"reconnect_after_ms\":%u", reconnect_after_ms);
+    return err == SOTTO_OK ? si_buf_puts(out, "}}") : err;
+}
+
+/* One message into the open record: its length and its pieces. */
+static sotto_err put_message(sotto_session *s, const sotto_piece *pieces, size_t count, size_t len)
+{
+    uint8_t prefix[4];
+    sotto_err err;
+
+    if ((err = si_output_reserve(&s->output, sizeof prefix + len)) != SOTTO_OK)
+        return err;
+    si_put_be32(prefix, (uint32_t)len);
+    err = si_output_body(&s->output, prefix, sizeof prefix);
+    for (size_t i = 0; i < count && err == SOTTO_OK; i++)
+        err = si_output_body(&s->output, pieces[i].ptr, pieces[i].len);
+    return si_session_fail_if(s, err); /* half a message cannot be taken back */
+}
+
+/* Queue the close; the session goes on or ends as its caller wants. */
+static sotto_err queue_close(sotto_session *s, const char *code, const char *message,
+                             uint32_t reconnect_after_ms)
+{
+    struct si_buf text = si_buf(4096);
+    sotto_err err = put_close_text(&text, code, message, reconnect_after_ms);
+
+    if (err == SOTTO_OK) {
+        const sotto_piece piece = {text.ptr, text.len};
+
+        err = put_message(s, &piece, 1, text.len);
+    }
+    if (err == SOTTO_OK)
+        err = si_output_seal(&s->output);
+    if (err == SOTTO_OK)
+        s->close_sent = true;
+    si_buf_free(&text);
+    return err;
+}
+
+sotto_err si_session_put_close(sotto_session *s, const char *code, const char *message,
+                               uint32_t reconnect_after_ms)
+{
+    sotto_err err = queue_close(s, code, message, reconnect_after_ms);
+
+    if (err != SOTTO_OK)
+        return fail(s, err);
+    si_session_end(s);
+    return SOTTO_OK;
+}
+
+/* An open session that fails tells the peer why (section 1), unless it has said its last word
+ * already. */
+static sotto_err fail_with_close(sotto_session *s, sotto_err err, const char *code)
+{
+    s->error = err;
+    if (s->close_sent)
+        si_session_end(s);
+    else if (si_session_put_close(s, code, NULL, 0) != SOTTO_OK)
+        return fail(s, err);
+    return err;
+}
+
+/* ---- Handshake: what both roles do ----------------------------------------------------------- */
+
+sotto_err si_session_begin_handshake(sotto_session *s, enum si_role role,
+                                     struct si_span negotiation,
+                                     const struct si_handshake_keys *keys)
+{
+    const struct si_negotiation *n = &s->negotiation;
+    uint8_t prologue[SI_PROLOGUE_MAX];
+    struct si_protocol protocol;
+    char name[SI_PROTOCOL_NAME_MAX + 1];
+    size_t len = sizeof prologue_label - 1;
+    sotto_err err;
+
+    (void)snprintf(name, sizeof name, "Noise_%s_%s_%s_%s", si_pattern_id_name(n->pattern),
+                   sotto_curve_name(n->curve), sotto_cipher_name(n->cipher),
+                   si_curve_hash(n->curve)->name);
+    if ((err = si_protocol_parse(&protocol, name)) != SOTTO_OK)
+        return err;
+    memcpy(prologue, prologue_label, len);
+    si_put_be16(prologue + len, (uint16_t)negotiation.len);
+    memcpy(prologue + len + 2, negotiation.ptr, negotiation.len);
+    return si_handshake_new(&protocol, role, si_span(prologue, len + 2 + negotiation.len), keys,
+                            &s->handshake);
+}
+
+sotto_err si_session_write_handshake(sotto_session *s, struct si_span negotiation,
+                                     const struct si_span *body)
+{
+    uint8_t payload[SI_HANDSHAKE_NOISE_MAX], noise[SI_HANDSHAKE_NOISE_MAX], length[2];
+    size_t payload_len = 0, len;
+    sotto_err err;
+
+    if (body != NULL) {
+        payload_len = SI_EMPTY_BODY + body->len;
+        if (payload_len > sizeof payload)
+            return SOTTO_E_TOO_LARGE;
+        si_put_be16(payload, (uint16_t)body->len);
+        if (body->len > 0)
+            memcpy(payload + 2, body->ptr, body->len);
+    }
+    err =
+        si_handshake_write(s->handshake, si_span(payload, payload_len), noise, sizeof noise, &len);
+    if (err != SOTTO_OK)
+        return err;
+
+    si_put_be16(length, (uint16_t)negotiation.len);
+    if ((err = si_output_raw(&s->output, length, sizeof length)) != SOTTO_OK ||
+        (err = si_output_raw(&s->output, negotiation.ptr, negotiation.len)) != SOTTO_OK)
+        return err;
+    si_put_be16(length, (uint16_t)len);
+    if ((err = si_output_raw(&s->output, length, sizeof length)) != SOTTO_OK)
+        return err;
+    return si_output_raw(&s->output, noise, len);
+}
+
+sotto_err si_session_read_handshake(sotto_session *s, const struct si_frame *frame, bool exact,
+                                    uint8_t *plain, struct si_span *body)
+{
+    /* XX message 1 is the one clear payload: no body_len (section 2). */
+    bool clear = s->negotiation.pattern == SI_XX && s->phase == SI_EXPECT_NEGOTIATION;
+    size_t len = si_handshake_message_len(s->handshake, clear ? 0 : SI_EMPTY_BODY);
+    sotto_err err;
+
+    *body = si_span(NULL, 0);
+    if (exact ? frame->noise_len != len : frame->noise_len < len)
+        return SOTTO_E_PROTOCOL;
+    err = si_handshake_read(s->handshake, si_span(frame->noise, frame->noise_len), plain,
+                            SI_HANDSHAKE_NOISE_MAX, &len);
+    if (err != SOTTO_OK || clear)
+        return err;
+    if ((err = si_body_read(si_span(plain, len), body)) != SOTTO_OK)
+        return err;
+    return exact && body->len != 0 ? SOTTO_E_PROTOCOL : SOTTO_OK;
+}
+
+sotto_err si_session_split(sotto_session *s)
+{
+    sotto_err err = si_handshake_split(s->handshake, &s->tx, &s->rx, s->h, &s->h_len);
+
+    if (err != SOTTO_OK)
+        return err;
+    s->output.tx = &s->tx;
+    si_handshake_free(s->handshake);
+    s->handshake = NULL;
+    return SOTTO_OK;
+}
+
+void si_session_opened(sotto_session *s)
+{
+    s->phase = SI_OPEN;
+    s->was_open = s->open_event = true;
+    s->last_rx = s->last_tx = s->last_keepalive = s->now;
+    free_json(s);
+}
+
+void si_session_keep_refusal(sotto_session *s, const struct si_refusal *refusal)
+{
+    if (s->refusal == NULL && (s->refusal = malloc(sizeof *refusal)) != NULL)
+        *s->refusal = *refusal;
+}
+
+/* ---- Messages in ----------------------------------------------------------------------------- */
+
+/* Cut the next message out of what is there. */
+static sotto_err advance(sotto_session *s)
+{
+    sotto_err err;
+
+    if (s->has_message || s->peer_closed)
+        return SOTTO_OK;
+    err = si_messages_next(&s->messages, s->scratch, s->max_message, &s->message);
+    s->has_message = err == SOTTO_OK;
+    return err == SOTTO_E_AGAIN ? SOTTO_OK : err;
+}
+
+sotto_err si_session_take_body(sotto_session *s, struct si_span body, const uint8_t *readable_end)
+{
+    s->last_rx = s->now;
+    if (body.len == 0) {
+        s->echoes_due += s->is_server && s->echoes_due < ECHOES_MAX;
+        return SOTTO_OK;
+    }
+    si_messages_add(&s->messages, body, readable_end);
+    return advance(s);
+}
+
+static sotto_err on_record(sotto_session *s, const struct si_frame *frame)
+{
+    struct si_span body;
+    sotto_err err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body);
+
+    if (err == SOTTO_OK)
+        err = si_session_take_body(s, body, frame->readable_end);
+    return err;
+}
+
+/* ---- Frames in ------------------------------------------------------------------------------- */
+
+/* What each phase expects.  A phase without handler takes no frame. */
+static const struct {
+    bool handshake_frame;
+    sotto_err (*handle)(sotto_session *s, const struct si_frame *frame);
+} rules[SI_PHASES] = {
+    [SI_EXPECT_XX_2] = {true, si_on_xx_2},
+    [SI_EXPECT_DOCUMENT] = {false, si_on_document},
+    [SI_EXPECT_SESSION_2] = {true, si_on_session_2},
+    [SI_EXPECT_NEGOTIATION] = {true, si_on_negotiation},
+    [SI_EXPECT_XX_3] = {true, si_on_xx_3},
+    [SI_EXPECT_FIRST_RECORD] = {false, si_on_first_record},
+    [SI_OPEN] = {false, on_record},
+};
+
+/*
+ * How long the frame at P is, as far as its first HAVE bytes tell: never more than HAVE only if it
+ * is complete.  A length above the limits of section 2 is E_PROTOCOL, before the bytes behind it
+ * are read.
+ */
+static sotto_err frame_need(bool handshake_frame, const uint8_t *p, size_t have, size_t *need)
+{
+    size_t negotiation_len, noise_len;
+
+    *need = 2;
+    if (have < *need)
+        return SOTTO_OK;
+    if (!handshake_frame) {
+        *need = (size_t)2 + si_get_be16(p);
+        return SOTTO_OK;
+    }
+    negotiation_len = si_get_be16(p);
+    if (negotiation_len > SI_NEGOTIATION_MAX)
+        return SOTTO_E_PROTOCOL;
+    *need = 2 + negotiation_len + 2;
+    if (have < *need)
+        return SOTTO_OK;
+    noise_len = si_get_be16(p + 2 + negotiation_len);
+    if (noise_len > SI_HANDSHAKE_NOISE_MAX)
+        return SOTTO_E_PROTOCOL;
+    *need += noise_len;
+    return SOTTO_OK;
+}
+
+static struct si_frame split_frame(bool handshake_frame, uint8_t *p, const uint8_t *readable_end)
+{
+    struct si_frame frame = {.readable_end = readable_end};
+    size_t at = 0;
+
+    if (handshake_frame) {
+        frame.negotiation = si_span(p + 2, si_get_be16(p));
+        at = 2 + frame.negotiation.len;
+    }
+    frame.noise_len = si_get_be16(p + at);
+    frame.noise = p + at + 2;
+    return frame;
+}
+
+/* One whole frame: the phase's handler, and what its error means (section 1). */
+static sotto_err on_frame(sotto_session *s, uint8_t *p, const uint8_t *readable_end)
+{
+    struct si_frame frame = split_frame(rules[s->phase].handshake_frame, p, readable_end);
+    sotto_err err = rules[s->phase].handle(s, &frame);
+
+    if (err == SOTTO_OK)
+        return SOTTO_OK;
+    if (err == SOTTO_E_PROTOCOL && s->phase == SI_OPEN)
+        return fail_with_close(s, err, "protocol_error");
+    return fail(s, err);
+}
+
+/* Does an event have to be fetched, or a verdict given, before input goes on? */
+static bool is_blocked(const sotto_session *s)
+{
+    return s->key_event || s->bootstrap_event || s->open_event || s->has_message ||
+           s->messages.body.len > 0 || s->phase == SI_EXPECT_VERDICT;
+}
+
+/* Move bytes into the input buffer until the frame there has its NEED. */
+static sotto_err collect(sotto_session *s, const uint8_t *data, size_t len, size_t need,
+                         size_t *taken)
+{
+    size_t part = need - s->input.len;
+    sotto_err err;
+
+    part = part < len ? part : len;
+    si_scratch_take(s->scratch, &s->input);
+    if ((err = si_buf_reserve(&s->input, part + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
+        (err = si_buf_put(&s->input, data, part)) != SOTTO_OK)
+        return err;
+    *taken += part;
+    return SOTTO_OK;
+}
+
+/* A frame whose beginning was kept from before: take what it still needs, and handle it when it is
+ * whole. */
+static sotto_err feed_kept(sotto_session *s, const uint8_t *data, size_t have, size_t *taken)
+{
+    size_t need, before = *taken;
+    sotto_err err;
+
+    for (;;) {
+        err = frame_need(rules[s->phase].handshake_frame, s->input.ptr, s->input.len, &need);
+        if (err != SOTTO_OK)
+            return fail(s, err);
+        if (s->input.len >= need)
+            break;
+        if (*taken - before == have)
+            return SOTTO_OK;
+        err = collect(s, data + (*taken - before), have - (*taken - before), need, taken);
+        if (err != SOTTO_OK)
+            return fail(s, err);
+    }
+    s->input_used = true; /* messages may point into it until they are fetched */
+    return on_frame(s, s->input.ptr, s->input.ptr + s->input.cap);
+}
+
+static void release_input(sotto_session *s)
+{
+    if (s->input_used)
+        si_scratch_give(s->scratch, &s->input);
+    s->input_used = false;
+}
+
+static sotto_err feed_frames(sotto_session *s, uint8_t *data, size_t len, size_t *taken)
+{
+    sotto_err err = SOTTO_OK;
+
+    while (err == SOTTO_OK && rules[s->phase].handle != NULL && !is_blocked(s) && !s->peer_closed) {
+        uint8_t *p = data + *taken;
+        size_t have = len - *taken, need;
+
+        release_input(s);
+        if (have == 0)
+            break;
+        if (s->input.len > 0) {
+            err = feed_kept(s, p, have, taken);
+            continue;
+        }
+        if ((err = frame_need(rules[s->phase].handshake_frame, p, have, &need)) != SOTTO_OK)
+            return fail(s, err);
+        if (have < need) {
+            if ((err = collect(s, p, have, have, taken)) != SOTTO_OK)
+                return fail(s, err);
+            continue;
+        }
+        *taken += need;
+        err = on_frame(s, p, data + len + s->input_padding);
+    }
+    return err;
+}
+
+static void move_time(sotto_session *s, int64_t now)
+{
+    if (now > s->now)
+        s->now = now;
+}
+
+static bool in_handshake(const sotto_session *s)
+{
+    return s->phase < SI_OPEN;
+}
+
+/* After the last word: input is read away, so that a reset does not destroy what we have sent
+ * (section 1). */
+static sotto_err discard(sotto_session *s, size_t len, size_t *taken)
+{
+    s->discarded += len - *taken;
+    *taken = len;
+    if (s->discarded <= SI_LINGER_MAX_BYTES)
+        return SOTTO_OK;
+    s->phase = SI_OVER;
+    wipe_keys(s);
+    return s->error;
+}
+
+/* A bootstrap connection carries nothing behind the document (section 4). */
+static sotto_err refuse_more_than_document(sotto_session *s)
+{
+    s->bootstrap_event = false;
+    si_wipe(s->bootstrap, sizeof *s->bootstrap);
+    s->error = SOTTO_E_PROTOCOL;
+    return s->error;
+}
+
+sotto_err sotto_session_feed(sotto_session *s, uint8_t *data, size_t len, size_t *taken,
+                             int64_t now)
+{
+    sotto_err err = SOTTO_OK;
+
+    *taken = 0;
+    move_time(s, now);
+    if (in_handshake(s) && s->now >= s->handshake_deadline)
+        return fail(s, SOTTO_E_TIMEOUT);
+    if (s->phase < SI_ENDING)
+        err = feed_frames(s, data, len, taken);
+    if (s->bootstrap_event && *taken < len)
+        return refuse_more_than_document(s);
+    if (err != SOTTO_OK || (s->phase == SI_OVER && !s->bootstrap_event)) {
+        *taken = len;
+        return err != SOTTO_OK ? err : s->error != SOTTO_OK ? s->error : SOTTO_E_CLOSED;
+    }
+    if (s->phase == SI_ENDING || s->peer_closed)
+        return discard(s, len, taken);
+    return SOTTO_OK;
+}
+
+sotto_err sotto_session_eof(sotto_session *s, int64_t now)
+{
+    move_time(s, now);
+    s->peer_eof = true;
+    if (s->phase == SI_ENDING && s->shut)
+        s->phase = SI_OVER;
+    if (s->phase >= SI_ENDING || s->peer_closed)
+        return SOTTO_OK;
+    if (s->phase == SI_EXPECT_XX_2 || s->phase == SI_EXPECT_SESSION_2)
+        return fail(s, SOTTO_E_HANDSHAKE);
+    return fail(s, SOTTO_E_LOST);
+}
+
+/* ---- Bytes out ------------------------------------------------------------------------------- */
+
+/* Records that carry nothing: the client's first, keep-alives, and the server's answers to them. */
+static sotto_err put_empty_records(sotto_session *s)
+{
+    sotto_err err = SOTTO_OK;
+
+    if (s->phase != SI_OPEN || s->close_sent)
+        return SOTTO_OK;
+    for (; s->echoes_due > 0 && err == SOTTO_OK; s->echoes_due--)
+        err = si_output_empty_record(&s->output);
+    if (s->record_due && err == SOTTO_OK)
+        err = si_output_empty_record(&s->output);
+    s->record_due = false;
+    return err;
+}
+
+sotto_err sotto_session_output(sotto_session *s, const uint8_t **data, size_t *len, int64_t now)
+{
+    sotto_err err;
+
+    *data = NULL;
+    *len = 0;
+    move_time(s, now);
+    if (s->phase == SI_OVER)
+        return s->error;
+    if ((err = si_output_seal(&s->output)) != SOTTO_OK || (err = put_empty_records(s)) != SOTTO_OK)
+        return fail(s, err);
+    *len = si_output_waiting(&s->output);
+    if (*len > 0) {
+        *data = s->output.buf.ptr + s->output.sent;
+        s->last_tx = s->now;
+    }
+    return SOTTO_OK;
+}
+
+void sotto_session_sent(sotto_session *s, size_t len)
+{
+    si_output_sent(&s->output, len);
+    if (s->phase == SI_ENDING && !s->shut)
+        s->end_deadline = s->now + si_ms(SOTTO_HANDSHAKE_TIMEOUT_MS);
+}
+
+size_t sotto_session_output_waiting(const sotto_session *s)
+{
+    return si_output_waiting(&s->output) + (size_t)s->echoes_due * SI_RECORD_OVERHEAD;
+}
+
+void sotto_session_shut(sotto_session *s, int64_t now)
+{
+    move_time(s, now);
+    s->shut = true;
+    if (s->phase != SI_ENDING)
+        return;
+    s->end_deadline = s->now + si_ms(SI_LINGER_MS);
+    if (s->peer_eof)
+        s->phase = SI_OVER;
+}
+
+unsigned sotto_session_want(const sotto_session *s)
+{
+    bool empty_due = s->phase == SI_OPEN && !s->close_sent && (s->record_due || s->echoes_due > 0);
+    unsigned want = 0;
+
+    if (s->phase == SI_OVER)
+        return s->bootstrap_event ? SOTTO_WANT_EVENT : SOTTO_WANT_FREE;
+    if (si_output_waiting(&s->output) > 0 || empty_due)
+        want |= SOTTO_WANT_OUTPUT;
+    else if ((s->phase == SI_ENDING || s->close_sent) && !s->shut)
+        want |= SOTTO_WANT_SHUTDOWN;
+    if (s->phase == SI_EXPECT_VERDICT)
+        want |= SOTTO_WANT_VERDICT;
+    if (s->key_event || s->open_event || s->has_message || s->messages.body.len > 0)
+        want |= SOTTO_WANT_EVENT;
+    else if (s->phase != SI_EXPECT_VERDICT && !s->peer_eof)
+        want |= SOTTO_WANT_INPUT;
+    return want;
+}
+
+/* ---- Time ------------------------------------------------------------------------------------ */
+
+/* Section 7: the client sends a keep-alive when it has sent nothing, or decrypted nothing since its
+ * last one, for keepalive_ms. */
+static int64_t keepalive_at(const sotto_session *s)
+{
+    int64_t heard = s->last_rx > s->last_keepalive ? s->last_rx : s->last_keepalive;
+
+    return (s->last_tx < heard ? s->last_tx : heard) + si_ms(s->keepalive_ms);
+}
+
+static int64_t idle_at(const sotto_session *s)
+{
+    return s->last_rx + 2 * si_ms(s->keepalive_ms);
+}
+
+int64_t sotto_session_deadline(const sotto_session *s)
+{
+    if (in_handshake(s))
+        return s->handshake_deadline;
+    if (s->phase == SI_ENDING)
+        return s->end_deadline;
+    if (s->phase == SI_OVER || s->peer_closed || s->close_sent)
+        return SOTTO_TIME_NEVER;
+    return s->is_server || idle_at(s) < keepalive_at(s) ? idle_at(s) : keepalive_at(s);
+}
+
+sotto_err sotto_session_tick(sotto_session *s, int64_t now)
+{
+    move_time(s, now);
+    if (s->now < sotto_session_deadline(s))
+        return SOTTO_OK;
+    if (in_handshake(s))
+        return fail(s, SOTTO_E_TIMEOUT);
+    if (s->phase == SI_ENDING) {
+        s->phase = SI_OVER;
+        return SOTTO_OK;
+    }
+    if (s->phase != SI_OPEN)
+        return SOTTO_OK;
+    if (s->now >= idle_at(s))
+        return fail_with_close(s, SOTTO_E_LOST, "idle");
+    s->record_due = true;
+    s->last_keepalive = s->last_tx = s->now;
+    return SOTTO_OK;
+}
+
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+static bool take_flag(bool *flag)
+{
+    bool was = *flag;
+
+    *flag = false;
+    return was;
+}
+
+sotto_err sotto_session_next(sotto_session *s, sotto_event *event)
+{
+    sotto_err err;
+
+    memset(event, 0, sizeof *event);
+    if (take_flag(&s->key_event)) {
+        event->type = SOTTO_EVENT_SERVER_KEY;
+        event->key = &s->server_key;
+        return SOTTO_OK;
+    }
+    if (take_flag(&s->open_event)) {
+        event->type = SOTTO_EVENT_OPEN;
+        return SOTTO_OK;
+    }
+    if (take_flag(&s->bootstrap_event)) {
+        event->type = SOTTO_EVENT_BOOTSTRAP;
+        event->bootstrap = s->bootstrap;
+        return SOTTO_OK;
+    }
+    if (s->phase != SI_OPEN)
+        return s->error != SOTTO_OK ? s->error : SOTTO_E_AGAIN;
+    if ((err = advance(s)) == SOTTO_E_PROTOCOL)
+        return fail_with_close(s, err, "protocol_error");
+    if (err != SOTTO_OK)
+        return fail(s, err);
+    if (!take_flag(&s->has_message))
+        return SOTTO_E_AGAIN;
+    event->type = SOTTO_EVENT_MESSAGE;
+    event->data = s->message.ptr;
+    event->len = s->message.len;
+    return SOTTO_OK;
+}
+
+/* ---- Messages out ---------------------------------------------------------------------------- */
+
+sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t count)
+{
+    size_t len = 0;
+    sotto_err err;
+
+    if (s->phase != SI_OPEN || s->close_sent)
+        return s->error != SOTTO_OK ? s->error : SOTTO_E_USAGE;
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].len > s->peer_max_message - len)
+            return SOTTO_E_TOO_LARGE;
+        len += pieces[i].len;
+    }
+    if (len == 0)
+        return SOTTO_E_TOO_LARGE;
+    if (sotto_session_output_waiting(s) > s->max_output)
+        return SOTTO_E_AGAIN;
+    if ((err = put_message(s, pieces, count, len)) == SOTTO_OK)
+        s->record_due = false;
+    return err;
+}
+
+sotto_err sotto_session_close(sotto_session *s, const char *code, const char *message,
+                              uint32_t reconnect_after_ms)
+{
+    sotto_err err;
+
+    if (s->close_sent)
+        return SOTTO_OK;
+    if (s->phase != SI_OPEN)
+        return s->error != SOTTO_OK ? s->error : SOTTO_E_USAGE;
+    if ((err = queue_close(s, code, message, reconnect_after_ms)) != SOTTO_OK)
+        return fail(s, err);
+    /* A server has answered everything by now.  A client reads on until the server's close. */
+    if (s->is_server || s->peer_closed)
+        si_session_end(s);
+    return SOTTO_OK;
+}
+
+void sotto_session_peer_closed(sotto_session *s)
+{
+    s->peer_closed = true;
+    s->has_message = false;
+    s->messages.body = si_span(NULL, 0);
+    if (s->phase == SI_OPEN && s->close_sent)
+        si_session_end(s);
+}
+
+sotto_err sotto_session_broken(sotto_session *s)
+{
+    if (s->phase != SI_OPEN)
+        return s->error != SOTTO_OK ? s->error : SOTTO_E_PROTOCOL;
+    return fail_with_close(s, SOTTO_E_PROTOCOL, "protocol_error");
+}
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+sotto_err sotto_session_error(const sotto_session *s)
+{
+    return s->error;
+}
+
+const char *sotto_session_refusal_code(const sotto_session *s)
+{
+    return s->refusal != NULL ? s->refusal->code : "";
+}
+
+const char *sotto_session_refusal_message(const sotto_session *s)
+{
+    return s->refusal != NULL ? s->refusal->message : "";
+}
+
+uint32_t sotto_session_refusal_retry_ms(const sotto_session *s)
+{
+    return s->refusal != NULL ? s->refusal->retry_after_ms : 0;
+}
+
+sotto_purpose sotto_session_purpose(const sotto_session *s)
+{
+    if (s->negotiation.pattern == 0)
+        return 0;
+    return si_is_session_pattern(s->negotiation.pattern) ? SOTTO_SESSION : SOTTO_BOOTSTRAP;
+}
+
+int sotto_session_is_open(const sotto_session *s)
+{
+    return s->phase == SI_OPEN;
+}
+
+sotto_curve sotto_session_curve(const sotto_session *s)
+{
+    return s->negotiation.curve;
+}
+
+sotto_cipher sotto_session_cipher(const sotto_session *s)
+{
+    return s->negotiation.cipher;
+}
+
+const sotto_public_key *sotto_session_client_key(const sotto_session *s)
+{
+    return s->was_open && s->client_key.curve != 0 ? &s->client_key : NULL;
+}
+
+const char *sotto_session_client_name(const sotto_session *s)
+{
+    return s->was_open ? s->client_name : NULL;
+}
+
+uint32_t sotto_session_peer_max_message(const sotto_session *s)
+{
+    return s->peer_max_message;
+}
+
+const uint8_t *sotto_session_handshake_hash(const sotto_session *s, size_t *len)
+{
+    *len = s->h_len;
+    return s->h;
+}
