@@ -1,0 +1,435 @@
+/*
+ * One connection: bytes from the stream into the session, messages from the session into the link,
+ * answers from the link into the session, bytes from the session into the stream.
+ *
+ * Who frees: only si_conn_free(), called at the end of an event by whoever handled it.  A link's
+ * send function and a session's errors just mark the connection, so that nothing is freed below a
+ * caller that still uses it.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+static struct si_counters *counters(const struct si_conn *conn)
+{
+    return &conn->worker->server->counters;
+}
+
+static void count(atomic_uint_fast64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* A session remembers its own failure, and sotto_session_want() says what is left to do. */
+static void leave_to_session(sotto_err err)
+{
+    (void)err;
+}
+
+/* ---- Out ------------------------------------------------------------------------------------- */
+
+static void mark_dirty(struct si_conn *conn)
+{
+    if (conn->dirty)
+        return;
+    conn->dirty = true;
+    conn->next_dirty = conn->worker->dirty;
+    conn->worker->dirty = conn;
+}
+
+static void unmark_dirty(struct si_conn *conn)
+{
+    struct si_conn **at = &conn->worker->dirty;
+
+    if (!conn->dirty)
+        return;
+    while (*at != conn)
+        at = &(*at)->next_dirty;
+    *at = conn->next_dirty;
+    conn->dirty = false;
+}
+
+/* The link sends a message. */
+static sotto_err send_message(void *user, const struct si_span *pieces, size_t count_of)
+{
+    enum { PIECES_MAX = 16 };
+    struct si_conn *conn = user;
+    uint64_t hard = (uint64_t)conn->worker->server->limits.max_output * SI_OUTPUT_HARD_FACTOR;
+    sotto_piece list[PIECES_MAX];
+    sotto_err err;
+
+    if (count_of > PIECES_MAX)
+        return SOTTO_E_USAGE;
+    for (size_t i = 0; i < count_of; i++)
+        list[i] = (sotto_piece){pieces[i].ptr, pieces[i].len};
+    err = sotto_session_output_waiting(conn->session) > hard
+              ? SOTTO_E_LOST
+              : sotto_session_send(conn->session, list, count_of);
+    if (err != SOTTO_OK && err != SOTTO_E_TOO_LARGE)
+        conn->broken = true;
+    mark_dirty(conn);
+    return err;
+}
+
+/* Hand the session's bytes to the kernel, as many as it takes.  False: the connection is broken. */
+static bool send_output(struct si_conn *conn)
+{
+    const uint8_t *data;
+    size_t len, taken;
+    int sys_errno;
+
+    if (sotto_session_output(conn->session, &data, &len, si_now()) != SOTTO_OK)
+        return false;
+    if (len > 0 && si_stream_send(conn->stream, data, len, &taken, &sys_errno) != SOTTO_OK)
+        return false;
+    if (len > 0)
+        sotto_session_sent(conn->session, taken);
+    return true;
+}
+
+/* ---- In -------------------------------------------------------------------------------------- */
+
+static sotto_err open_link(struct si_conn *conn)
+{
+    struct si_worker *worker = conn->worker;
+    const struct si_link_options options = {
+        .service = worker->server->service,
+        .calls = worker->calls,
+        .json = worker->scratch.json,
+        .send = send_message,
+        .conn = conn,
+        .peer = &conn->peer,
+        .max_calls = worker->server->limits.max_calls,
+        .call_timeout_ms = worker->server->limits.call_timeout_ms,
+    };
+    const char *name = sotto_session_client_name(conn->session);
+
+    conn->unauthenticated = false;
+    atomic_fetch_sub_explicit(&counters(conn)->unauthenticated, 1, memory_order_relaxed);
+    count(&counters(conn)->sessions, 1);
+    conn->peer.curve = sotto_session_curve(conn->session);
+    conn->peer.cipher = sotto_session_cipher(conn->session);
+    conn->peer.key = sotto_session_client_key(conn->session);
+    conn->peer.name = name != NULL ? name : "";
+    if (si_link_new(&options, &conn->link) != SOTTO_OK)
+        return SOTTO_E_NOMEM;
+    conn->draining = worker->draining;
+    return conn->draining ? si_link_drain(conn->link, 0) : SOTTO_OK;
+}
+
+static sotto_err on_message(struct si_conn *conn, const sotto_event *event)
+{
+    sotto_err err = si_link_message(conn->link, si_span(event->data, event->len), si_now());
+
+    switch ((int)err) {
+    case SOTTO_OK:
+        return SOTTO_OK;
+    case SOTTO_E_CLOSED:
+        conn->peer_closed = true;
+        sotto_session_peer_closed(conn->session);
+        return SOTTO_OK;
+    case SOTTO_E_PROTOCOL:
+        (void)sotto_session_broken(conn->session);
+        return SOTTO_OK;
+    default:
+        return err;
+    }
+}
+
+/* Fetch and handle what the session has.  An error: the connection cannot go on at all. */
+static sotto_err handle_events(struct si_conn *conn)
+{
+    sotto_event event;
+    sotto_err err = SOTTO_OK;
+
+    while (err == SOTTO_OK && !conn->broken &&
+           sotto_session_next(conn->session, &event) == SOTTO_OK) {
+        if (event.type == SOTTO_EVENT_OPEN)
+            err = open_link(conn);
+        else if (event.type == SOTTO_EVENT_MESSAGE)
+            err = on_message(conn, &event);
+    }
+    return err;
+}
+
+static bool output_is_full(const struct si_conn *conn)
+{
+    return sotto_session_output_waiting(conn->session) > conn->worker->server->limits.max_output;
+}
+
+/* Read no more; DATA is fed when the output has drained. */
+static sotto_err pause_with(struct si_conn *conn, const uint8_t *data, size_t len)
+{
+    sotto_err err = si_buf_reserve(&conn->stash, len + SI_STREAM_PADDING);
+
+    conn->paused = true;
+    si_stream_pause(conn->stream, true);
+    return err == SOTTO_OK ? si_buf_put(&conn->stash, data, len) : err;
+}
+
+/* Feed DATA, until the output is full: what is left then waits in the stash, and reading stops. */
+static sotto_err feed(struct si_conn *conn, uint8_t *data, size_t len)
+{
+    sotto_err err = SOTTO_OK;
+
+    while (len > 0 && err == SOTTO_OK && !conn->broken) {
+        size_t taken;
+
+        if (output_is_full(conn))
+            return pause_with(conn, data, len);
+        /* A session that fails says by sotto_session_want() what is left to do. */
+        if (sotto_session_feed(conn->session, data, len, &taken, si_now()) != SOTTO_OK)
+            return SOTTO_OK;
+        err = handle_events(conn);
+        data += taken;
+        len -= taken;
+    }
+    return err;
+}
+
+static sotto_err resume(struct si_conn *conn)
+{
+    struct si_buf stash = conn->stash;
+    sotto_err err = SOTTO_OK;
+
+    conn->paused = false;
+    si_stream_pause(conn->stream, false);
+    if (stash.len > 0) {
+        conn->stash = si_buf(stash.max); /* feeding may fill it again */
+        err = feed(conn, stash.ptr, stash.len);
+    }
+    si_buf_free(&stash);
+    return err;
+}
+
+static void received(void *user, uint8_t *data, size_t len)
+{
+    struct si_conn *conn = user;
+    struct si_worker *worker = conn->worker;
+    sotto_err err = SOTTO_OK;
+
+    if (len == 0)
+        leave_to_session(sotto_session_eof(conn->session, si_now()));
+    else
+        err = feed(conn, data, len);
+    conn->broken = conn->broken || err != SOTTO_OK;
+    si_conn_pump(conn);
+    si_worker_flush(worker);
+}
+
+static void writable(void *user)
+{
+    struct si_conn *conn = user;
+    struct si_worker *worker = conn->worker;
+
+    si_conn_pump(conn);
+    si_worker_flush(worker);
+}
+
+static void failed(void *user, int sys_errno)
+{
+    struct si_conn *conn = user;
+    struct si_worker *worker = conn->worker;
+
+    (void)sys_errno; /* the peer is gone, whatever the reason */
+    si_conn_free(conn);
+    si_worker_flush(worker); /* `over` may have answered other calls */
+}
+
+static void timed_out(void *user)
+{
+    struct si_conn *conn = user;
+    struct si_worker *worker = conn->worker;
+
+    leave_to_session(sotto_session_tick(conn->session, si_now()));
+    if (conn->link != NULL)
+        si_link_tick(conn->link, si_now());
+    si_conn_pump(conn);
+    si_worker_flush(worker);
+}
+
+/* ---- What next? ------------------------------------------------------------------------------ */
+
+/* Everything is answered, and no more may come: the last word (protocol section 7). */
+static void close_if_done(struct si_conn *conn)
+{
+    if (conn->link == NULL || !sotto_session_is_open(conn->session) ||
+        si_link_in_flight(conn->link) > 0)
+        return;
+    if (conn->peer_closed || conn->draining)
+        leave_to_session(
+            sotto_session_close(conn->session, conn->draining ? "draining" : "done", NULL, 0));
+}
+
+static void set_timer(struct si_conn *conn)
+{
+    int64_t at = sotto_session_deadline(conn->session);
+
+    if (conn->link != NULL && si_link_deadline(conn->link) < at)
+        at = si_link_deadline(conn->link);
+    si_timer_set(conn->timer, at);
+}
+
+static void count_requests(struct si_conn *conn)
+{
+    uint64_t now = conn->link != NULL ? si_link_requests(conn->link) : 0;
+
+    count(&counters(conn)->requests, now - conn->requests);
+    conn->requests = now;
+}
+
+/* One round of the session's wishes.  False: the connection is over. */
+static bool obey(struct si_conn *conn, bool *again)
+{
+    unsigned want;
+
+    *again = false;
+    close_if_done(conn);
+    want = sotto_session_want(conn->session);
+    if (want & SOTTO_WANT_FREE)
+        return false;
+    if ((want & SOTTO_WANT_OUTPUT) && !send_output(conn))
+        return false;
+    if (want & SOTTO_WANT_SHUTDOWN) {
+        si_stream_shutdown(conn->stream);
+        sotto_session_shut(conn->session, si_now());
+        *again = true;
+    }
+    /* Sent: there may be a wish behind it.  Not all sent: `writable` comes. */
+    if (want & SOTTO_WANT_OUTPUT)
+        *again = !(sotto_session_want(conn->session) & SOTTO_WANT_OUTPUT);
+    if (conn->paused && !output_is_full(conn)) {
+        if (resume(conn) != SOTTO_OK)
+            return false;
+        *again = true;
+    }
+    return !conn->broken;
+}
+
+void si_conn_pump(struct si_conn *conn)
+{
+    bool again = !conn->broken;
+
+    unmark_dirty(conn);
+    while (again) {
+        if (!obey(conn, &again)) {
+            si_conn_free(conn);
+            return;
+        }
+    }
+    if (conn->broken) {
+        si_conn_free(conn);
+        return;
+    }
+    count_requests(conn);
+    unmark_dirty(conn);
+    set_timer(conn);
+}
+
+void si_conn_drain(struct si_conn *conn)
+{
+    conn->draining = true;
+    /* A connection that is not open yet has its deadline, and is told when it opens. */
+    if (conn->link != NULL && sotto_session_is_open(conn->session) &&
+        si_link_drain(conn->link, 0) != SOTTO_OK)
+        conn->broken = true;
+    si_conn_pump(conn);
+}
+
+/* ---- Making and freeing ---------------------------------------------------------------------- */
+
+static const struct si_stream_callbacks callbacks = {
+    .received = received, .writable = writable, .failed = failed};
+
+static void link_into_worker(struct si_conn *conn)
+{
+    struct si_worker *worker = conn->worker;
+
+    conn->next = worker->conns;
+    if (conn->next != NULL)
+        conn->next->prev = conn;
+    worker->conns = conn;
+}
+
+static void unlink_from_worker(struct si_conn *conn)
+{
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        conn->worker->conns = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+}
+
+void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy)
+{
+    struct si_conn *conn = calloc(1, sizeof *conn);
+    sotto_err err;
+
+    if (conn == NULL) {
+        (void)close(fd);
+        return;
+    }
+    conn->worker = worker;
+    conn->stash = si_buf(SI_STREAM_READ_SIZE + SI_STREAM_PADDING);
+    si_sockaddr_format(peer, conn->address, sizeof conn->address);
+    conn->peer.address = conn->address;
+    conn->peer.connection =
+        atomic_fetch_add_explicit(&counters(conn)->last_connection, 1, memory_order_relaxed) + 1;
+    conn->unauthenticated = !busy;
+    count(&counters(conn)->open, 1);
+    count(&counters(conn)->connections, 1);
+    count(&counters(conn)->unauthenticated, !busy);
+    link_into_worker(conn);
+
+    err = si_stream_open(worker->loop, fd, &callbacks, conn, &conn->stream); /* fd: transferred */
+    if (err == SOTTO_OK)
+        err = si_timer_new(worker->loop, timed_out, conn, &conn->timer);
+    if (err == SOTTO_OK)
+        err = sotto_session_server_new(worker->server->acceptor, si_now(), &conn->session);
+    if (err == SOTTO_OK) {
+        si_session_lend(conn->session, &worker->scratch);
+        if (busy)
+            err = sotto_session_refuse_busy(conn->session, SI_BUSY_RETRY_MS);
+    }
+    if (err != SOTTO_OK) {
+        si_conn_free(conn);
+        return;
+    }
+    si_conn_pump(conn);
+}
+
+/* How it went, for the counters. */
+static void count_outcome(const struct si_conn *conn)
+{
+    size_t h_len = 0;
+
+    if (conn->session != NULL)
+        (void)sotto_session_handshake_hash(conn->session, &h_len);
+    if (conn->session != NULL && sotto_session_error(conn->session) == SOTTO_E_REFUSED)
+        count(&counters(conn)->refused, 1);
+    else if (conn->unauthenticated && h_len > 0 &&
+             sotto_session_purpose(conn->session) == SOTTO_BOOTSTRAP &&
+             sotto_session_error(conn->session) == SOTTO_OK)
+        count(&counters(conn)->bootstraps, 1);
+    else if (conn->unauthenticated)
+        count(&counters(conn)->handshakes_failed, 1);
+}
+
+void si_conn_free(struct si_conn *conn)
+{
+    count_outcome(conn);
+    count_requests(conn);
+    si_stream_close(conn->stream);
+    si_timer_close(conn->timer);
+    si_link_free(conn->link); /* before the session: callbacks may look at the peer */
+    unmark_dirty(conn);
+    unlink_from_worker(conn);
+    sotto_session_free(conn->session);
+    si_buf_free(&conn->stash);
+    if (conn->unauthenticated)
+        atomic_fetch_sub_explicit(&counters(conn)->unauthenticated, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&counters(conn)->open, 1, memory_order_relaxed);
+    free(conn);
+}

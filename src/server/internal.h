@@ -1,0 +1,142 @@
+/*
+ * server/internal.h: what the files of the server share.
+ *
+ *     server.c   the object: options, start, drain, answers from other threads
+ *     worker.c   one thread: loop, listener, admission, mailbox
+ *     conn.c     one connection: stream, session and link joined
+ *
+ * Everything of a worker and its connections belongs to the worker's thread, except the mailbox,
+ * which has a lock.  Workers share only what is constant while they run (acceptor, service,
+ * options) and atomic counters.
+ */
+#ifndef SI_SERVER_INTERNAL_H
+#define SI_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "net/net.h"
+#include "rpc/service.h"
+#include "session/scratch.h"
+#include "sotto/server.h"
+#include "sotto/session.h"
+
+enum {
+    SI_BUSY_RETRY_MS = 1000, /* told to whom `busy` is told */
+    /* Beyond max_connections this many more are taken, to tell them `busy`; above that the socket
+     * is closed. */
+    SI_BUSY_EXTRA = 64,
+    /* A client that reads nothing while its answers pile up to this many times max_output is cut
+     * off. */
+    SI_OUTPUT_HARD_FACTOR = 16
+};
+
+struct si_counters {
+    atomic_uint_fast64_t connections, bootstraps, sessions, requests, handshakes_failed, refused;
+    atomic_uint_fast64_t open, unauthenticated, last_connection;
+};
+
+/* Effective values: defaults are filled in. */
+struct si_limits {
+    uint32_t max_connections, max_unauthenticated, max_calls, max_output, call_timeout_ms;
+};
+
+struct si_worker;
+
+struct sotto_server {
+    struct si_service *service;
+    sotto_acceptor *acceptor;
+    const sotto_known_clients *clients; /* borrowed */
+    struct si_limits limits;
+    struct si_sockaddr listen;
+    char address[64];
+    struct si_worker **workers; /* of worker_count, each NULL before the start */
+    unsigned worker_count;
+    bool started, joined;
+    struct si_counters counters;
+};
+
+/* ---- worker.c -------------------------------------------------------------------------------- */
+
+/* Make worker INDEX of SERVER and listen on ADDR; FIRST and *BOUND as for si_listener_new().  The
+ * thread does not run yet. E_NOMEM, E_SYSTEM. */
+SOTTO_MUST_CHECK sotto_err si_worker_new(sotto_server *server, unsigned index,
+                                         const struct si_sockaddr *addr, struct si_sockaddr *bound,
+                                         struct si_worker **out, sotto_error *error);
+SOTTO_MUST_CHECK sotto_err si_worker_start(struct si_worker *worker);
+void si_worker_join(struct si_worker *worker);
+
+/* After the thread has ended, or never ran.  NULL is allowed. */
+void si_worker_free(struct si_worker *worker);
+
+/* Any thread: finish within TIMEOUT_MS; 0 is at once. */
+void si_worker_drain(struct si_worker *worker, uint32_t timeout_ms);
+
+enum si_answer_kind { SI_ANSWER_FINAL, SI_ANSWER_PART, SI_ANSWER_ERROR };
+
+/* Any thread: answer CALL with CONTENT (for an error: its code, and its MESSAGE).  On the worker's
+ * own thread it happens now, else a copy is handed over. */
+sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
+                           struct si_span content, struct si_span message);
+
+/* ---- conn.c, on the worker's thread ---------------------------------------------------------- */
+
+struct si_conn {
+    struct si_worker *worker;
+    struct si_conn *prev, *next; /* of the worker's connections */
+    struct si_conn *next_dirty;  /* of those with something to send */
+    bool dirty;
+    struct si_stream *stream;
+    struct si_timer *timer;
+    sotto_session *session;
+    struct si_link *link; /* from the session's opening */
+    bool unauthenticated; /* counted as such */
+    bool paused;          /* reads nothing: its output waits */
+    bool broken;          /* to be freed at the next chance */
+    bool peer_closed;     /* the client said its last word */
+    bool draining;
+    struct si_buf stash; /* input that waits while it is paused */
+    uint64_t requests;   /* counted so far */
+    sotto_peer peer;
+    char address[64];
+};
+
+/* What a worker's connections use. */
+struct si_worker {
+    sotto_server *server;
+    unsigned index;
+    pthread_t thread;
+    pthread_t self; /* set by the thread itself */
+    struct si_loop *loop;
+    struct si_listener *listener; /* NULL once it drains */
+    struct si_waker *waker;
+    struct si_timer *drain_timer;
+    struct si_scratch scratch;
+    struct si_calls *calls;
+    struct si_conn *conns;
+    struct si_conn *dirty;
+    bool draining;
+
+    pthread_mutex_t lock; /* of what follows */
+    struct si_mail *mail, **mail_end;
+    bool drain_asked;
+    int64_t drain_at;
+};
+
+/* Take the accepted socket FD.  BUSY: only to say so.  On failure the socket is closed, and nothing
+ * is left. */
+void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy);
+
+/* Send what waits, and do what the session wants; frees CONN when it is over. */
+void si_conn_pump(struct si_conn *conn);
+
+/* Tell the client to make no new calls; may free CONN. */
+void si_conn_drain(struct si_conn *conn);
+
+/* Close at once, wipe, release. */
+void si_conn_free(struct si_conn *conn);
+
+/* Pump all connections that got something to send from elsewhere. */
+void si_worker_flush(struct si_worker *worker);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * One worker: a thread with its loop, its listener (SO_REUSEPORT spreads the connections), its
+ * connections, and a mailbox for what other threads want.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+/* An answer from another thread.  TEXT holds content and message one behind the other. */
+struct si_mail {
+    struct si_mail *next;
+    enum si_answer_kind kind;
+    sotto_call call;
+    size_t content_len, message_len;
+    char text[];
+};
+
+/* ---- Answers --------------------------------------------------------------------------------- */
+
+static sotto_err answer_now(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
+                            struct si_span content, struct si_span message)
+{
+    switch (kind) {
+    case SI_ANSWER_FINAL:
+        return si_calls_answer(worker->calls, call, content);
+    case SI_ANSWER_PART:
+        return si_calls_answer_part(worker->calls, call, content);
+    case SI_ANSWER_ERROR:
+        return si_calls_answer_error(worker->calls, call, content, message);
+    }
+    return SOTTO_E_USAGE;
+}
+
+static sotto_err post(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
+                      struct si_span content, struct si_span message)
+{
+    struct si_mail *mail = malloc(sizeof *mail + content.len + message.len);
+
+    if (mail == NULL)
+        return SOTTO_E_NOMEM;
+    *mail = (struct si_mail){
+        .kind = kind, .call = call, .content_len = content.len, .message_len = message.len};
+    if (content.len > 0)
+        memcpy(mail->text, content.ptr, content.len);
+    if (message.len > 0)
+        memcpy(mail->text + content.len, message.ptr, message.len);
+
+    pthread_mutex_lock(&worker->lock);
+    *worker->mail_end = mail;
+    worker->mail_end = &mail->next;
+    pthread_mutex_unlock(&worker->lock);
+    si_waker_wake(worker->waker);
+    return SOTTO_OK;
+}
+
+sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
+                           struct si_span content, struct si_span message)
+{
+    if (pthread_equal(pthread_self(), worker->self))
+        return answer_now(worker, kind, call, content, message);
+    return post(worker, kind, call, content, message);
+}
+
+/* ---- Drain ----------------------------------------------------------------------------------- */
+
+static void close_all(struct si_worker *worker)
+{
+    while (worker->conns != NULL)
+        si_conn_free(worker->conns);
+}
+
+static void drain_timed_out(void *user)
+{
+    struct si_worker *worker = user;
+
+    close_all(worker);
+    si_loop_stop(worker->loop);
+}
+
+static void stop_if_done(struct si_worker *worker)
+{
+    if (worker->draining && worker->conns == NULL)
+        si_loop_stop(worker->loop);
+}
+
+static void drain(struct si_worker *worker, int64_t at)
+{
+    struct si_conn *conn, *next;
+
+    si_timer_set(worker->drain_timer, at);
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    si_listener_close(worker->listener);
+    worker->listener = NULL;
+    /* Pumping frees no other connection: those that callbacks made dirty are flushed behind the
+     * loop. */
+    for (conn = worker->conns; conn != NULL; conn = next) {
+        next = conn->next;
+        si_conn_drain(conn);
+    }
+}
+
+void si_worker_drain(struct si_worker *worker, uint32_t timeout_ms)
+{
+    int64_t at = si_now() + (int64_t)timeout_ms * 1000000;
+
+    pthread_mutex_lock(&worker->lock);
+    if (!worker->drain_asked || at < worker->drain_at)
+        worker->drain_at = at;
+    worker->drain_asked = true;
+    pthread_mutex_unlock(&worker->lock);
+    si_waker_wake(worker->waker);
+}
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+static void on_mail(void *user)
+{
+    struct si_worker *worker = user;
+    struct si_mail *mail;
+    bool drain_asked;
+    int64_t drain_at;
+
+    pthread_mutex_lock(&worker->lock);
+    mail = worker->mail;
+    worker->mail = NULL;
+    worker->mail_end = &worker->mail;
+    drain_asked = worker->drain_asked;
+    drain_at = worker->drain_at;
+    pthread_mutex_unlock(&worker->lock);
+
+    while (mail != NULL) {
+        struct si_mail *next = mail->next;
+        struct si_span content = si_span(mail->text, mail->content_len);
+        struct si_span message = si_span(mail->text + mail->content_len, mail->message_len);
+
+        /* Nobody is left to be told of a failure; this answer needs no memory. */
+        if (answer_now(worker, mail->kind, mail->call, content, message) == SOTTO_E_NOMEM)
+            (void)answer_now(worker, SI_ANSWER_ERROR, mail->call, si_span_str("internal"),
+                             si_span(NULL, 0));
+        free(mail);
+        mail = next;
+    }
+    if (drain_asked)
+        drain(worker, drain_at);
+    si_worker_flush(worker);
+}
+
+void si_worker_flush(struct si_worker *worker)
+{
+    while (worker->dirty != NULL)
+        si_conn_pump(worker->dirty); /* takes it off the list */
+    stop_if_done(worker);
+}
+
+static void accepted(void *user, int fd, const struct si_sockaddr *peer)
+{
+    struct si_worker *worker = user;
+    const struct si_limits *limits = &worker->server->limits;
+    struct si_counters *c = &worker->server->counters;
+    uint64_t open = atomic_load_explicit(&c->open, memory_order_relaxed);
+    uint64_t unauthenticated = atomic_load_explicit(&c->unauthenticated, memory_order_relaxed);
+
+    if (open >= (uint64_t)limits->max_connections + SI_BUSY_EXTRA) {
+        (void)close(fd);
+        return;
+    }
+    si_conn_open(worker, fd, peer,
+                 open >= limits->max_connections || unauthenticated >= limits->max_unauthenticated);
+}
+
+static void *run(void *user)
+{
+    struct si_worker *worker = user;
+
+    worker->self = pthread_self();
+    si_loop_run(worker->loop);
+    close_all(worker);
+    return NULL;
+}
+
+sotto_err si_worker_start(struct si_worker *worker)
+{
+    return pthread_create(&worker->thread, NULL, run, worker) == 0 ? SOTTO_OK : SOTTO_E_SYSTEM;
+}
+
+void si_worker_join(struct si_worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+}
+
+/* ---- Making and freeing ---------------------------------------------------------------------- */
+
+sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_sockaddr *addr,
+                        struct si_sockaddr *bound, struct si_worker **out, sotto_error *error)
+{
+    struct si_worker *worker = calloc(1, sizeof *worker);
+    sotto_err err = SOTTO_E_NOMEM;
+
+    *out = NULL;
+    if (worker == NULL)
+        return si_error(error, SOTTO_E_NOMEM, "cannot start the server");
+    worker->server = server;
+    worker->index = index;
+    worker->mail_end = &worker->mail;
+    pthread_mutex_init(&worker->lock, NULL);
+    if ((err = si_scratch_init(&worker->scratch)) != SOTTO_OK ||
+        (err = si_calls_new(index, &worker->calls)) != SOTTO_OK ||
+        (err = si_loop_new(&worker->loop)) != SOTTO_OK ||
+        (err = si_waker_new(worker->loop, on_mail, worker, &worker->waker)) != SOTTO_OK ||
+        (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
+            SOTTO_OK) {
+        (void)si_error(error, err, "cannot start the server");
+        si_worker_free(worker);
+        return err;
+    }
+    err = si_listener_new(worker->loop, addr, index == 0, accepted, worker, bound,
+                          &worker->listener, error);
+    if (err != SOTTO_OK) {
+        si_worker_free(worker);
+        return err;
+    }
+    *out = worker;
+    return SOTTO_OK;
+}
+
+void si_worker_free(struct si_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    si_listener_close(worker->listener);
+    si_timer_close(worker->drain_timer);
+    si_waker_close(worker->waker);
+    si_loop_free(worker->loop);
+    si_calls_free(worker->calls);
+    si_scratch_wipe(&worker->scratch);
+    while (worker->mail != NULL) {
+        struct si_mail *next = worker->mail->next;
+
+        free(worker->mail);
+        worker->mail = next;
+    }
+    pthread_mutex_destroy(&worker->lock);
+    free(worker);
+}
