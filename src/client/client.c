@@ -1,0 +1,495 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/internal.h"
+#include "sotto/json.h"
+
+enum {
+    DEFAULT_TIMEOUT_MS = 30000,
+    GOODBYE_MS = 1000 /* a notification's last chance to arrive */
+};
+
+static int64_t deadline_in(uint32_t ms)
+{
+    return si_now() + (int64_t)ms * 1000000;
+}
+
+/* ---- Words ----------------------------------------------------------------------------------- */
+
+void si_client_trace(sotto_client *client, sotto_stage stage, const char *fmt, ...)
+{
+    int64_t now = si_now();
+    char text[512];
+    va_list args;
+
+    if (client->trace == NULL)
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    client->trace(client->user, stage, text, (now - client->traced_at) / 1000);
+    client->traced_at = si_now();
+}
+
+/* What a refusal means for the caller. */
+static sotto_err refusal_err(const char *code)
+{
+    if (strcmp(code, "busy") == 0)
+        return SOTTO_E_UNAVAILABLE;
+    if (strcmp(code, "client_key_required") == 0)
+        return SOTTO_E_DENIED;
+    return SOTTO_E_REFUSED;
+}
+
+static const char *refusal_hint(const char *code)
+{
+    static const char *const hints[][2] = {
+        {"unsupported_pattern",
+         "the server is gated and this client is not, or the reverse: --gate"},
+        {"unsupported_curve", "the server has no key on this curve: try the other --curve"},
+        {"unsupported_cipher", "try the other --cipher"},
+        {"unsupported_version", "one of the two speaks a newer protocol: upgrade the other"},
+        {"unknown_epoch", "the server was restarted: try again"},
+        {"client_key_required",
+         "give this client an identity that the server knows: --identity KEY"},
+        {"busy", "try again later"},
+    };
+
+    for (size_t i = 0; i < SI_COUNT(hints); i++) {
+        if (strcmp(hints[i][0], code) == 0)
+            return hints[i][1];
+    }
+    return "is this a Sotto server?";
+}
+
+static void explain_refusal(const struct si_wire *wire, sotto_error *error)
+{
+    const char *code = sotto_session_refusal_code(wire->session);
+    const char *message = sotto_session_refusal_message(wire->session);
+
+    si_error_why(error, "it refused with `%s`%s%s", code, message[0] ? ": " : "", message);
+    si_error_hint(error, "%s", refusal_hint(code));
+}
+
+static void explain_handshake(sotto_stage stage, bool gate, sotto_error *error)
+{
+    if (stage == SOTTO_STAGE_SESSION) {
+        si_error_why(error,
+                     "it closed the connection without a word: its secrets or its key differ");
+        si_error_hint(
+            error, "give both sides the secrets made together (--secrets), or start anew: --fresh");
+    } else {
+        si_error_why(error, "it closed the connection without a word%s",
+                     gate ? ": its gate needs the same secrets" : "");
+        si_error_hint(error, "is this a Sotto server, and are these its clients' secrets?");
+    }
+}
+
+sotto_err si_client_explain(const sotto_client *client, const struct si_wire *wire,
+                            sotto_stage stage, sotto_err err, sotto_error *error)
+{
+    sotto_client *c = wire->client;
+    bool refused = err == SOTTO_E_REFUSED;
+    const char *code = refused ? sotto_session_refusal_code(wire->session) : "";
+
+    c->epoch_refused = strcmp(code, "unknown_epoch") == 0;
+    c->retry_after_ms = sotto_session_refusal_retry_ms(wire->session);
+    if (refused)
+        err = refusal_err(code);
+    (void)si_error(error, err,
+                   stage == SOTTO_STAGE_SESSION ? "cannot start a session with %s"
+                                                : "cannot bootstrap with %s",
+                   client->address.text);
+    if (refused) {
+        explain_refusal(wire, error);
+    } else if (err == SOTTO_E_HANDSHAKE) {
+        explain_handshake(stage, client->gate, error);
+    } else if (err == SOTTO_E_DENIED) {
+        si_error_why(error, "it serves only clients whose key it knows%s",
+                     client->identity == NULL ? ", and this one has none" : "");
+        si_error_hint(error,
+                      "give an identity that is in the server's --clients file: --identity KEY");
+    } else {
+        si_error_why(error, "%s", sotto_strerror(err));
+        if (err == SOTTO_E_AUTH)
+            si_error_hint(error,
+                          "the bytes were changed on the way, or the secrets differ: --fresh");
+    }
+    si_error_stage(error, stage);
+    return err;
+}
+
+/* ---- Options --------------------------------------------------------------------------------- */
+
+static sotto_err usage(sotto_error *error, const char *why)
+{
+    (void)si_error(error, SOTTO_E_USAGE, "cannot make a client");
+    si_error_why(error, "%s", why);
+    return SOTTO_E_USAGE;
+}
+
+static sotto_err check_options(const sotto_client_options *o, sotto_error *error)
+{
+    if (o->size != sizeof *o)
+        return usage(error, "the options were not set up with SOTTO_CLIENT_OPTIONS_INIT");
+    if (o->address == NULL)
+        return usage(error, "no address was given");
+    if ((o->curve != 0 && sotto_curve_name(o->curve) == NULL) ||
+        (o->cipher != 0 && sotto_cipher_name(o->cipher) == NULL))
+        return usage(error, "curve or cipher is none of its values");
+    if (o->trust > SOTTO_TRUST_ACCEPT_NEW)
+        return usage(error, "trust is none of its values");
+    if (o->trust == SOTTO_TRUST_ASK && o->ask == NULL)
+        return usage(error, "trust `ask` needs somebody to ask");
+    if (o->max_message != 0 && o->max_message < SOTTO_MESSAGE_MAX_LEAST)
+        return usage(error, "max_message is below 1024");
+    if (o->fingerprint != NULL && !sotto_is_fingerprint(o->fingerprint))
+        return usage(error, "the fingerprint is not \"SHA256:\" and 43 characters of base64");
+    return SOTTO_OK;
+}
+
+static sotto_err take_fingerprint(sotto_client *c, const sotto_client_options *o,
+                                  sotto_error *error)
+{
+    const char *given = o->fingerprint != NULL ? o->fingerprint : "";
+    const char *in_address = c->address.fingerprint;
+
+    if (given[0] && in_address[0] && strcmp(given, in_address) != 0)
+        return usage(error, "the fingerprint in the address and the other one differ");
+    (void)snprintf(c->fingerprint, sizeof c->fingerprint, "%s", given[0] ? given : in_address);
+    return SOTTO_OK;
+}
+
+static sotto_err take_path(const char *given, sotto_err (*fallback)(char *, size_t, sotto_error *),
+                           char out[SI_CLIENT_PATH_SIZE], sotto_error *error)
+{
+    if (given == NULL)
+        return fallback(out, SI_CLIENT_PATH_SIZE, error);
+    if (strlen(given) >= SI_CLIENT_PATH_SIZE)
+        return usage(error, "a path is too long");
+    memcpy(out, given, strlen(given) + 1);
+    return SOTTO_OK;
+}
+
+static uint32_t or_default(uint32_t value, uint32_t fallback)
+{
+    return value != 0 ? value : fallback;
+}
+
+static sotto_err take_options(sotto_client *c, const sotto_client_options *o, sotto_error *error)
+{
+    sotto_err err;
+
+    c->curve = o->curve != 0 ? o->curve : SOTTO_CURVE_25519;
+    c->cipher = o->cipher != 0 ? o->cipher : SOTTO_CIPHER_AESGCM;
+    c->secrets = o->secrets;
+    c->identity = o->identity;
+    c->gate = o->gate != 0;
+    c->fresh = o->fresh != 0;
+    c->trust = o->trust;
+    c->ask = o->ask;
+    c->trace = o->trace;
+    c->user = o->user;
+    c->timeout_ms = or_default(o->timeout_ms, DEFAULT_TIMEOUT_MS);
+    c->handshake_timeout_ms = or_default(o->handshake_timeout_ms, SOTTO_HANDSHAKE_TIMEOUT_MS);
+    c->max_message = or_default(o->max_message, SOTTO_MESSAGE_MAX_DEFAULT);
+    c->max_iterations = or_default(o->max_iterations, SOTTO_ITERATIONS_MAX_DEFAULT);
+    if (o->identity != NULL && sotto_keypair_public(o->identity).curve != c->curve)
+        return usage(error, "the identity key is on another curve");
+    if ((err = sotto_address_parse(o->address, &c->address, error)) != SOTTO_OK ||
+        (err = take_fingerprint(c, o, error)) != SOTTO_OK ||
+        (err = take_path(o->known_servers, sotto_known_servers_path, c->known_servers, error)) !=
+            SOTTO_OK ||
+        (err = take_path(o->state_dir, si_cache_default_dir, c->state_dir, error)) != SOTTO_OK)
+        return err;
+    if (c->address.port == 0)
+        return usage(error, "port 0 cannot be called");
+    if (c->secrets == NULL) {
+        if ((err = sotto_secrets_builtin(&c->own_secrets, error)) != SOTTO_OK)
+            return err;
+        c->secrets = c->own_secrets;
+    }
+    return SOTTO_OK;
+}
+
+/* ---- Making and freeing ---------------------------------------------------------------------- */
+
+static void on_timer(void *user)
+{
+    (void)user; /* whoever runs the loop looks at the clock */
+}
+
+sotto_err sotto_client_new(const sotto_client_options *options, sotto_client **out,
+                           sotto_error *error)
+{
+    sotto_client *c;
+    sotto_err err = check_options(options, error);
+
+    *out = NULL;
+    if (err != SOTTO_OK)
+        return err;
+    if ((c = calloc(1, sizeof *c)) == NULL)
+        return si_error(error, SOTTO_E_NOMEM, "cannot make a client");
+    if ((err = take_options(c, options, error)) != SOTTO_OK) {
+        sotto_client_free(c);
+        return err;
+    }
+    if ((err = sotto_secrets_id(c->secrets, c->secrets_id)) != SOTTO_OK ||
+        (err = si_scratch_init(&c->scratch)) != SOTTO_OK ||
+        (err = si_loop_new(&c->loop)) != SOTTO_OK ||
+        (err = si_timer_new(c->loop, on_timer, NULL, &c->timer)) != SOTTO_OK) {
+        sotto_client_free(c);
+        return si_error(error, err, "cannot make a client: %s", sotto_strerror(err));
+    }
+    *out = c;
+    return SOTTO_OK;
+}
+
+void sotto_client_free(sotto_client *c)
+{
+    if (c == NULL)
+        return;
+    si_wire_close(c->wire, c->notified ? deadline_in(GOODBYE_MS) : 0);
+    si_timer_close(c->timer);
+    si_loop_free(c->loop);
+    si_scratch_wipe(&c->scratch);
+    sotto_secrets_free(c->own_secrets);
+    si_wipe(c, sizeof *c);
+    free(c);
+}
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+/* One call in flight. */
+struct waiting {
+    sotto_reply *reply;
+    const sotto_call_options *options;
+    bool done;
+    bool stopped; /* by the caller's part function */
+    sotto_err err;
+};
+
+/* A copy with a NUL behind it; HARMLESS: control characters become '?'.  NULL: out of memory. */
+static char *copy_text(struct si_span text, bool harmless)
+{
+    char *copy = malloc(text.len + 1);
+
+    if (copy == NULL)
+        return NULL;
+    if (text.len > 0)
+        memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    for (size_t i = 0; harmless && i < text.len; i++) {
+        unsigned char c = (unsigned char)copy[i];
+        bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)copy[i + 1] < 0xa0;
+
+        if (c < 0x20 || c == 0x7f || c1)
+            copy[i] = '?';
+        if (c1)
+            copy[++i] = '?';
+    }
+    return copy;
+}
+
+/* The code of an error answer, as an error of ours. */
+static sotto_err failure_err(struct si_span code)
+{
+    static const struct {
+        const char *code;
+        sotto_err err;
+    } known[] = {
+        {"not_found", SOTTO_E_NOT_FOUND},       {"denied", SOTTO_E_DENIED},
+        {"deadline_exceeded", SOTTO_E_TIMEOUT}, {"cancelled", SOTTO_E_CANCELLED},
+        {"unavailable", SOTTO_E_UNAVAILABLE},   {"overloaded", SOTTO_E_UNAVAILABLE},
+        {"too_large", SOTTO_E_TOO_LARGE},
+    };
+
+    for (size_t i = 0; i < SI_COUNT(known); i++) {
+        if (strlen(known[i].code) == code.len && memcmp(known[i].code, code.ptr, code.len) == 0)
+            return known[i].err;
+    }
+    return SOTTO_E_CALL;
+}
+
+static sotto_err take_answer(sotto_reply *reply, const struct si_envelope *e)
+{
+    reply->content = copy_text(e->content, false);
+    reply->content_len = e->content.len;
+    return reply->content != NULL ? SOTTO_OK : SOTTO_E_NOMEM;
+}
+
+static sotto_err take_failure(sotto_reply *reply, const struct si_envelope *e)
+{
+    reply->error_code = copy_text(e->code, true);
+    if (e->message.len > 0)
+        reply->error_message = copy_text(e->message, true);
+    if (e->data.len > 0)
+        reply->error_data = copy_text(e->data, false);
+    return failure_err(e->code);
+}
+
+static void on_done(void *user, const struct si_envelope *e, sotto_err err)
+{
+    struct waiting *w = user;
+
+    if (e != NULL && e->kind == SI_PART) {
+        if (w->options != NULL && w->options->part != NULL && !w->stopped)
+            w->stopped = w->options->part(w->options->user, (const char *)e->content.ptr,
+                                          e->content.len) != 0;
+        w->done = w->stopped;
+        w->err = w->stopped ? SOTTO_E_CANCELLED : SOTTO_OK;
+        return;
+    }
+    w->done = true;
+    w->err = e == NULL              ? err
+             : e->kind == SI_ANSWER ? take_answer(w->reply, e)
+                                    : take_failure(w->reply, e);
+}
+
+static sotto_err check_content(const char *content, size_t len, sotto_error *error)
+{
+    sotto_err err = sotto_json_check(content, len, error);
+
+    if (err != SOTTO_OK)
+        si_error_hint(
+            error,
+            "content is one JSON value, such as {\"x\":1}, [1,2], \"text\", 5, true or null");
+    return err;
+}
+
+static sotto_err explain_call(const sotto_client *c, const char *endpoint, size_t len,
+                              const sotto_reply *reply, sotto_err err, sotto_error *error)
+{
+    (void)si_error(error, err, "the call of %s at %s failed", endpoint, c->address.text);
+    if (reply != NULL && reply->error_code != NULL) {
+        si_error_why(error, "the server answered `%s`%s%s", reply->error_code,
+                     reply->error_message != NULL ? ": " : "",
+                     reply->error_message != NULL ? reply->error_message : "");
+        if (err == SOTTO_E_NOT_FOUND)
+            si_error_hint(error, "list what it has: call the endpoint $/endpoints");
+    } else if (err == SOTTO_E_TOO_LARGE) {
+        si_error_why(error, "the message would have about %zu bytes, and the server takes %u", len,
+                     sotto_session_peer_max_message(c->wire->session));
+        si_error_hint(error, "send less, or raise the server's max_message");
+    } else if (err == SOTTO_E_USAGE) {
+        si_error_why(error, "an endpoint's name has 1 to 128 bytes of A-Z a-z 0-9 . _ / -");
+    } else if (err == SOTTO_E_JSON) {
+        si_error_why(error, "the content is nested too deep: 63 levels are left for it");
+    } else if (err == SOTTO_E_DENIED) {
+        si_error_why(error, "the server serves only clients whose key it knows");
+        si_error_hint(error, "have the server's --clients file list this client's public key");
+    } else {
+        si_error_why(error, "%s%s", sotto_strerror(err),
+                     reply != NULL && reply->maybe_executed ? "; the server may have run it" : "");
+    }
+    si_error_stage(error, SOTTO_STAGE_CALL);
+    return err;
+}
+
+/* Milliseconds left for the server, at least 1. */
+static uint32_t time_left_ms(int64_t deadline)
+{
+    int64_t left = (deadline - si_now()) / 1000000;
+
+    return left < 1 ? 1 : (uint32_t)left;
+}
+
+/* Send the request and wait for its end. */
+static sotto_err exchange(sotto_client *c, struct si_span endpoint, struct si_span content,
+                          int64_t deadline, struct waiting *w)
+{
+    struct si_wire *wire = c->wire;
+    uint64_t id;
+    sotto_err err;
+
+    err =
+        si_pending_call(wire->pending, endpoint, content, time_left_ms(deadline), on_done, w, &id);
+    if (err != SOTTO_OK)
+        return err;
+    c->stats.calls++;
+    si_wire_pump(wire);
+    err = si_wire_wait(wire, &w->done, deadline);
+    if (w->done)
+        err = w->err;
+    w->reply->maybe_executed = !w->done || (w->reply->error_code == NULL && err != SOTTO_OK &&
+                                            err != SOTTO_E_DENIED && !w->stopped);
+    /* Nobody calls back into W, which ends here. */
+    if (!w->done || w->stopped) {
+        si_pending_cancel(wire->pending, id);
+        si_wire_pump(wire);
+    }
+    return err;
+}
+
+sotto_err sotto_client_call(sotto_client *c, const char *endpoint, const char *content, size_t len,
+                            const sotto_call_options *options, sotto_reply *reply,
+                            sotto_error *error)
+{
+    struct si_span text = content != NULL ? si_span(content, len) : si_span_str("null");
+    struct waiting w = {.reply = reply, .options = options};
+    int64_t deadline;
+    sotto_err err;
+
+    memset(reply, 0, sizeof *reply);
+    c->traced_at = si_now();
+    deadline = deadline_in(options != NULL && options->timeout_ms != 0 ? options->timeout_ms
+                                                                       : c->timeout_ms);
+    if ((err = check_content((const char *)text.ptr, text.len, error)) != SOTTO_OK ||
+        (err = si_client_session(c, &deadline, error)) != SOTTO_OK)
+        return err;
+    err = exchange(c, si_span_str(endpoint), text, deadline, &w);
+    if (err != SOTTO_OK)
+        return explain_call(c, endpoint, text.len, reply, err, error);
+    si_client_trace(c, SOTTO_STAGE_CALL, "%s answered with %zu bytes", endpoint,
+                    reply->content_len);
+    return SOTTO_OK;
+}
+
+sotto_err sotto_client_notify(sotto_client *c, const char *endpoint, const char *content,
+                              size_t len, sotto_error *error)
+{
+    struct si_span text = content != NULL ? si_span(content, len) : si_span_str("null");
+    int64_t deadline = deadline_in(c->timeout_ms);
+    sotto_err err;
+
+    c->traced_at = si_now();
+    if ((err = check_content((const char *)text.ptr, text.len, error)) != SOTTO_OK ||
+        (err = si_client_session(c, &deadline, error)) != SOTTO_OK)
+        return err;
+    err = si_pending_notify(c->wire->pending, si_span_str(endpoint), text);
+    if (err != SOTTO_OK)
+        return explain_call(c, endpoint, text.len, NULL, err, error);
+    c->notified = true;
+    si_wire_pump(c->wire);
+    while (err == SOTTO_OK && !c->wire->over && sotto_session_output_waiting(c->wire->session) > 0)
+        err = si_wire_step(c->wire, deadline);
+    if (err == SOTTO_OK && c->wire->over)
+        err = c->wire->err;
+    return err == SOTTO_OK ? SOTTO_OK : explain_call(c, endpoint, text.len, NULL, err, error);
+}
+
+void sotto_reply_free(sotto_reply *reply)
+{
+    if (reply == NULL)
+        return;
+    free(reply->content);
+    free(reply->error_code);
+    free(reply->error_message);
+    free(reply->error_data);
+    memset(reply, 0, sizeof *reply);
+}
+
+sotto_err sotto_client_bootstrap(sotto_client *c, sotto_bootstrap_result *result,
+                                 sotto_error *error)
+{
+    int64_t deadline = deadline_in(c->timeout_ms);
+
+    c->traced_at = si_now();
+    return si_client_bootstrap(c, &deadline, result, error);
+}
+
+void sotto_client_get_stats(const sotto_client *c, sotto_client_stats *out)
+{
+    *out = c->stats;
+}
