@@ -287,6 +287,11 @@ SOTTO_API int sotto_session_is_open(const sotto_session *session);
 SOTTO_API sotto_curve sotto_session_curve(const sotto_session *session);
 SOTTO_API sotto_cipher sotto_session_cipher(const sotto_session *session);
 
+/* "Noise_NKpsk0_25519_AESGCM_SHA256", NUL-terminated; "" before the negotiation. */
+enum { SOTTO_NOISE_NAME_SIZE = 64 };
+SOTTO_API void sotto_session_noise_name(const sotto_session *session,
+                                        char out[SOTTO_NOISE_NAME_SIZE]);
+
 /* Server: the client's identity key and name, once the session is open and the key is known; else
  * NULL. */
 SOTTO_API const sotto_public_key *sotto_session_client_key(const sotto_session *session);

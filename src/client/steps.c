@@ -132,6 +132,15 @@ static void remember(sotto_client *client)
 
 /* ---- Bootstrap ------------------------------------------------------------------------------- */
 
+static void trace_bootstrap(sotto_client *client, const struct si_wire *wire)
+{
+    char name[SOTTO_NOISE_NAME_SIZE], fingerprint[SOTTO_FINGERPRINT_SIZE];
+
+    sotto_session_noise_name(wire->session, name);
+    if (sotto_fingerprint(&wire->server_key, fingerprint) == SOTTO_OK)
+        si_client_trace(client, SOTTO_STAGE_BOOTSTRAP, "%s, server %s", name, fingerprint);
+}
+
 /* One connection: the document, from a server whose key may be used.  The wire is closed. */
 static sotto_err fetch(sotto_client *client, int64_t deadline, sotto_bootstrap *out,
                        sotto_verdict *verdict, sotto_error *error)
@@ -162,8 +171,10 @@ static sotto_err fetch(sotto_client *client, int64_t deadline, sotto_bootstrap *
         if (err != SOTTO_OK)
             err = si_client_explain(client, wire, SOTTO_STAGE_BOOTSTRAP, err, error);
     }
-    if (err == SOTTO_OK)
+    if (err == SOTTO_OK) {
         *out = wire->bootstrap;
+        trace_bootstrap(client, wire);
+    }
     si_wire_close(wire, 0);
     return err;
 }
@@ -216,7 +227,6 @@ static sotto_err fetch_patiently(sotto_client *client, int64_t deadline, sotto_b
 sotto_err si_client_bootstrap(sotto_client *client, int64_t *deadline,
                               sotto_bootstrap_result *result, sotto_error *error)
 {
-    char fingerprint[SOTTO_FINGERPRINT_SIZE] = "";
     sotto_bootstrap b;
     sotto_verdict verdict;
     sotto_err err;
@@ -224,11 +234,6 @@ sotto_err si_client_bootstrap(sotto_client *client, int64_t *deadline,
     memset(&b, 0, sizeof b);
     if ((err = fetch_patiently(client, *deadline, &b, &verdict, error)) != SOTTO_OK)
         goto out;
-    if ((err = sotto_fingerprint(&b.server_key, fingerprint)) != SOTTO_OK)
-        goto out;
-    si_client_trace(client, SOTTO_STAGE_BOOTSTRAP, "Noise_%s_%s_%s, server %s",
-                    client->gate ? "XXpsk0" : "XX", sotto_curve_name(client->curve),
-                    sotto_cipher_name(client->cipher), fingerprint);
     if (verdict == SOTTO_VERDICT_ASK &&
         (err = ask(client, &b.server_key, deadline, error)) != SOTTO_OK)
         goto out;
@@ -289,6 +294,7 @@ static sotto_err find_result(sotto_client *client, bool *found, sotto_error *err
 static sotto_err open_session(sotto_client *client, int64_t deadline, sotto_error *error)
 {
     sotto_session_client_options o = wire_options(client, SOTTO_SESSION);
+    char name[SOTTO_NOISE_NAME_SIZE];
     struct si_wire *wire;
     sotto_err err;
 
@@ -305,9 +311,8 @@ static sotto_err open_session(sotto_client *client, int64_t deadline, sotto_erro
     }
     client->wire = wire;
     client->stats.sessions++;
-    si_client_trace(client, SOTTO_STAGE_SESSION, "Noise_%s_%s_%s",
-                    client->identity != NULL ? "IKpsk0" : "NKpsk0", sotto_curve_name(client->curve),
-                    sotto_cipher_name(client->cipher));
+    sotto_session_noise_name(wire->session, name);
+    si_client_trace(client, SOTTO_STAGE_SESSION, "%s", name);
     return SOTTO_OK;
 }
 

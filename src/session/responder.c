@@ -277,13 +277,16 @@ sotto_err si_on_first_record(sotto_session *s, const struct si_frame *frame)
     struct si_span body;
     sotto_err err;
 
-    if ((err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body)) != SOTTO_OK)
+    err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body);
+    if (err != SOTTO_OK && err != SOTTO_E_PROTOCOL)
         return err;
-    s->last_rx = s->last_tx = s->now;
+    /* It decrypted, so the session is not half-open any more: what is wrong now is said aloud. */
     if (is_denied(s)) {
         s->error = SOTTO_E_DENIED;
         return si_session_put_close(s, "denied", "this client's key is not known here", 0);
     }
     si_session_opened(s);
+    if (err != SOTTO_OK)
+        return err;
     return si_session_take_body(s, body, frame->readable_end);
 }

@@ -199,16 +199,13 @@ sotto_err si_session_begin_handshake(sotto_session *s, enum si_role role,
                                      struct si_span negotiation,
                                      const struct si_handshake_keys *keys)
 {
-    const struct si_negotiation *n = &s->negotiation;
     uint8_t prologue[SI_PROLOGUE_MAX];
     struct si_protocol protocol;
-    char name[SI_PROTOCOL_NAME_MAX + 1];
+    char name[SOTTO_NOISE_NAME_SIZE];
     size_t len = sizeof prologue_label - 1;
     sotto_err err;
 
-    (void)snprintf(name, sizeof name, "Noise_%s_%s_%s_%s", si_pattern_id_name(n->pattern),
-                   sotto_curve_name(n->curve), sotto_cipher_name(n->cipher),
-                   si_curve_hash(n->curve)->name);
+    sotto_session_noise_name(s, name);
     if ((err = si_protocol_parse(&protocol, name)) != SOTTO_OK)
         return err;
     memcpy(prologue, prologue_label, len);
@@ -812,6 +809,17 @@ int sotto_session_is_open(const sotto_session *s)
 sotto_curve sotto_session_curve(const sotto_session *s)
 {
     return s->negotiation.curve;
+}
+
+void sotto_session_noise_name(const sotto_session *s, char out[SOTTO_NOISE_NAME_SIZE])
+{
+    const struct si_negotiation *n = &s->negotiation;
+
+    out[0] = '\0';
+    if (n->pattern != 0 && n->curve != 0 && n->cipher != 0)
+        (void)snprintf(out, SOTTO_NOISE_NAME_SIZE, "Noise_%s_%s_%s_%s",
+                       si_pattern_id_name(n->pattern), sotto_curve_name(n->curve),
+                       sotto_cipher_name(n->cipher), si_curve_hash(n->curve)->name);
 }
 
 sotto_cipher sotto_session_cipher(const sotto_session *s)
