@@ -101,8 +101,8 @@ static void xor_all(uint8_t *bytes, size_t len, uint8_t with)
  * RFC 2104, as two hashes.  No key of a handshake is used more than three times, and then this is
  * quicker than EVP_MAC with a kept context (SHA256: 221 and 361 ns).
  */
-sotto_err si_hmac(struct si_hash_ctx *ctx, struct si_span key, const struct si_span *parts,
-                  size_t count, uint8_t *out)
+static sotto_err hmac(struct si_hash_ctx *ctx, struct si_span key, const struct si_span *parts,
+                      size_t count, uint8_t *out)
 {
     size_t block_len = ctx->hash->block_len;
     uint8_t pad[BLOCK_LEN_MAX] = {0}, inner[SI_HASH_LEN_MAX];
@@ -125,9 +125,22 @@ out:
         si_wipe(out, ctx->hash->len);
     si_wipe(pad, sizeof pad);
     si_wipe(inner, sizeof inner);
-    /* The context of a finished hash still holds the result, which may be a key. */
+    return err;
+}
+
+/* The context of a finished hash still holds the result, which may be a key.  A new start wipes it. */
+static void forget(struct si_hash_ctx *ctx)
+{
     if (EVP_DigestInit_ex2(ctx->md, NULL, NULL) != 1)
         ERR_clear_error();
+}
+
+sotto_err si_hmac(struct si_hash_ctx *ctx, struct si_span key, const struct si_span *parts,
+                  size_t count, uint8_t *out)
+{
+    sotto_err err = hmac(ctx, key, parts, count, out);
+
+    forget(ctx);
     return err;
 }
 
@@ -138,7 +151,7 @@ sotto_err si_hkdf(struct si_hash_ctx *ctx, const uint8_t *ck, struct si_span ikm
     uint8_t temp_key[SI_HASH_LEN_MAX];
     uint8_t *const outs[] = {out1, out2, out3};
     size_t out_count = out3 == NULL ? 2 : 3;
-    sotto_err err = si_hmac(ctx, si_span(ck, len), &ikm, 1, temp_key);
+    sotto_err err = hmac(ctx, si_span(ck, len), &ikm, 1, temp_key);
 
     /* output(i) = HMAC(temp_key, output(i - 1) | byte(i)), with nothing before the first */
     for (size_t i = 0; err == SOTTO_OK && i < out_count; i++) {
@@ -148,11 +161,12 @@ sotto_err si_hkdf(struct si_hash_ctx *ctx, const uint8_t *ck, struct si_span ikm
             si_span(&number, 1),
         };
 
-        err = si_hmac(ctx, si_span(temp_key, len), parts, SI_COUNT(parts), outs[i]);
+        err = hmac(ctx, si_span(temp_key, len), parts, SI_COUNT(parts), outs[i]);
     }
     for (size_t i = 0; err != SOTTO_OK && i < out_count; i++)
         si_wipe(outs[i], len);
     si_wipe(temp_key, sizeof temp_key);
+    forget(ctx);
     return err;
 }
 
