@@ -9,14 +9,14 @@
 set -eu
 
 build_packages='gcc g++ meson ninja-build pkg-config scdoc
-    libsodium-dev libssl-dev libuv1-dev libsimdjson-dev libjansson-dev'
+    libsodium-dev libssl-dev libuv1-dev libsimdjson-dev'
 # clang needs its runtime for the sanitizers and the fuzzers, procps is ps for the end-to-end tests.
 test_packages='clang libclang-rt-14-dev clang-format libcmocka-dev
     python3 python3-dissononce openssl mandoc procps'
 
 build_tools='gcc g++ meson ninja pkg-config scdoc'
 test_tools='clang clang++ clang-format python3 openssl mandoc ps'
-build_libraries='libsodium libcrypto libuv simdjson jansson'
+build_libraries='libsodium libcrypto libuv simdjson'
 test_libraries='cmocka'
 
 die()

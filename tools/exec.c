@@ -24,7 +24,6 @@ struct job {
     sotto_server *server;
     sotto_call call;
     bool notification;
-    uint32_t deadline_ms;
     int64_t deadline_ns;
     sotto_err over;      /* why nobody waits any more, else SOTTO_OK */
     struct child *child; /* while it runs */
@@ -43,6 +42,7 @@ struct exec_pool {
     struct job *running;
     size_t waiting_count, running_count;
     bool ending;
+    uint32_t timeout_ms;
     size_t thread_count;
     pthread_t threads[EXEC_RUNNING_MAX];
 };
@@ -68,6 +68,7 @@ static void job_free(struct job *job)
 static struct job *job_new(const struct exec_endpoint *endpoint, const sotto_request *request)
 {
     struct job *job = calloc(1, sizeof *job + request->content_len);
+    uint32_t limit_ms = endpoint->pool->timeout_ms;
 
     if (job == NULL)
         return NULL;
@@ -75,8 +76,9 @@ static struct job *job_new(const struct exec_endpoint *endpoint, const sotto_req
     job->server = request->server;
     job->call = request->call;
     job->notification = request->notification;
-    job->deadline_ms = request->deadline_ms != 0 ? request->deadline_ms : EXEC_TIMEOUT_MS;
-    job->deadline_ns = monotonic_ns() + (int64_t)job->deadline_ms * 1000000;
+    if (request->deadline_ms != 0 && request->deadline_ms < limit_ms)
+        limit_ms = request->deadline_ms;
+    job->deadline_ns = monotonic_ns() + (int64_t)limit_ms * 1000000;
     job->content_len = request->content_len;
     memcpy(job->content, request->content, request->content_len);
     job->client_name = strdup(request->peer->name != NULL ? request->peer->name : "");
@@ -295,7 +297,7 @@ static void *run_jobs(void *user)
     return NULL;
 }
 
-sotto_err exec_pool_new(struct exec_pool **out)
+sotto_err exec_pool_new(uint32_t timeout_ms, struct exec_pool **out)
 {
     struct exec_pool *pool = calloc(1, sizeof *pool);
     pthread_condattr_t attributes;
@@ -304,6 +306,7 @@ sotto_err exec_pool_new(struct exec_pool **out)
     if (pool == NULL)
         return SOTTO_E_NOMEM;
     pool->waiting_end = &pool->waiting;
+    pool->timeout_ms = timeout_ms;
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->work, NULL);
     (void)pthread_condattr_init(&attributes);

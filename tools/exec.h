@@ -14,10 +14,9 @@
 #include <sotto/server.h>
 
 enum {
-    EXEC_RUNNING_MAX = 16,              /* programs at a time */
-    EXEC_WAITING_MAX = 128,             /* requests that wait for one to end */
-    EXEC_OUTPUT_MAX = 16 * 1024 * 1024, /* bytes that a program may print */
-    EXEC_TIMEOUT_MS = 60000             /* for a program whose client has set no deadline */
+    EXEC_RUNNING_MAX = 16,             /* programs at a time */
+    EXEC_WAITING_MAX = 128,            /* requests that wait for one to end */
+    EXEC_OUTPUT_MAX = 16 * 1024 * 1024 /* bytes that a program may print */
 };
 
 struct exec_pool;
@@ -29,8 +28,9 @@ struct exec_endpoint {
     char *command;
 };
 
-/* Make a pool and start its threads.  E_NOMEM, E_SYSTEM. */
-SOTTO_MUST_CHECK sotto_err exec_pool_new(struct exec_pool **out);
+/* Make a pool and start its threads.  No program runs longer than TIMEOUT_MS, whatever its client
+ * says.  E_NOMEM, E_SYSTEM. */
+SOTTO_MUST_CHECK sotto_err exec_pool_new(uint32_t timeout_ms, struct exec_pool **out);
 
 /* For sotto_server_endpoint(): USER is the struct exec_endpoint. */
 sotto_handler exec_handle;

@@ -135,5 +135,7 @@ int main(int argc, char **argv)
      * such: nothing is left half done. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
+    /* Whoever started us may have ignored this one: then nobody could wait for a child. */
+    (void)signal(SIGCHLD, SIG_DFL);
     return finish_output(run(argc - 1, argv + 1));
 }

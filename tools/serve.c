@@ -29,7 +29,7 @@ struct serve {
     sotto_client_auth client_auth;
     int gate, insecure, verbose;
     struct texts execs;
-    struct number workers, drain, max_message;
+    struct number workers, call_timeout, drain, max_message;
 
     /* Made of it. */
     sotto_secrets *secrets;
@@ -113,6 +113,8 @@ static int read_options(struct serve *serve, int argc, char **argv)
         {"workers", 0, "N", read_number, &serve->workers, "threads [one a processor, at most 16]"},
         {"max-message", 0, "SIZE", read_size, &serve->max_message,
          "the largest message that is taken [1MiB]"},
+        {"call-timeout", 0, "TIME", read_duration, &serve->call_timeout,
+         "how long a call may take, whatever its client\nsays [60s]"},
         {"drain-timeout", 0, "TIME", read_duration, &serve->drain,
          "how long calls may take to end after a signal [10s]"},
         {"insecure-default-secrets", 0, NULL, read_flag, &serve->insecure,
@@ -213,6 +215,7 @@ static int make_server(struct serve *serve)
     options.clients = serve->clients;
     options.workers = serve->workers.value;
     options.max_message = serve->max_message.value;
+    options.call_timeout_ms = serve->call_timeout.value;
     if (sotto_server_new(&options, &serve->server, &error) == SOTTO_OK)
         return OPTIONS_GO_ON;
     if (error.code == SOTTO_E_DEFAULT_SECRETS)
@@ -265,7 +268,8 @@ static int add_endpoints(struct serve *serve)
         serve->execs.count == 0)
         return status;
     serve->programs = calloc(serve->execs.count, sizeof *serve->programs);
-    error.code = serve->programs != NULL ? exec_pool_new(&serve->pool) : SOTTO_E_NOMEM;
+    error.code = serve->programs != NULL ? exec_pool_new(serve->call_timeout.value, &serve->pool)
+                                         : SOTTO_E_NOMEM;
     if (error.code != SOTTO_OK) {
         error_what(&error, error.code, "cannot start the threads for programs");
         return report(&error);
@@ -363,6 +367,7 @@ static int run(const struct command *self, int argc, char **argv)
     struct serve serve = {
         .command = self,
         .workers = {0, 1, 256},
+        .call_timeout = {60000, 1, 24u * 3600000u},
         .drain = {10000, 0, 24u * 3600000u},
         .max_message = {0, 1024, UINT32_MAX},
     };

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""End-to-end tests of the command `sotto`, against real servers on loopback.
+
+    tests/e2e/run.py PATH_TO_SOTTO [--examples FOLDER] [--demo SCRIPT] [-k TEXT] [-j N] [-v]
+
+--examples: where example_client and example_server are; --demo: examples/demo.sh.  -k runs the tests with TEXT
+in their names, -j N of them at a time, -v names each.  One line for each failure, and a last line
+"N passed, N failed".  Exit status 1 when one failed.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+
+import harness  # noqa: E402
+import calls, controls, execs, faults, local, serving, trust  # noqa: E401,E402,F401
+
+
+def run_one(function, programs):
+    """None, or what went wrong in one line."""
+    world = harness.World(programs)
+    try:
+        function(world)
+        return None
+    except harness.Failure as failure:
+        return str(failure).replace("\n", "\\n")
+    except Exception as error:  # a fault of the test itself
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    finally:
+        world.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="End-to-end tests of the command sotto.")
+    parser.add_argument("sotto", type=Path)
+    parser.add_argument("--examples", type=Path)
+    parser.add_argument("--demo", type=Path)
+    parser.add_argument("-k", metavar="TEXT", default="")
+    parser.add_argument("-j", metavar="N", type=int, default=2 * (os.cpu_count() or 1))
+    parser.add_argument("-v", action="store_true")
+    options = parser.parse_args()
+
+    programs = {"sotto": options.sotto.resolve()}
+    if options.examples:
+        programs["client"] = options.examples.resolve() / "example_client"
+        programs["server"] = options.examples.resolve() / "example_server"
+    if options.demo:
+        programs["demo"] = options.demo.resolve()
+    for name, path in programs.items():
+        if not os.access(path, os.X_OK):
+            parser.error(f"{name}: {path} is no program")
+
+    # What is pressed on the terminal is for this process, which then ends its children itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    tests = [function for function in harness.TESTS if options.k in function.__name__]
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, options.j)) as pool:
+        running = {pool.submit(run_one, function, programs): function for function in tests}
+        for done in concurrent.futures.as_completed(running):
+            name, wrong = running[done].__name__, done.result()
+            if wrong is None:
+                passed += 1
+            else:
+                failed += 1
+                print(f"FAILED {name}: {wrong}", flush=True)
+            if options.v and wrong is None:
+                print(f"ok {name}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
