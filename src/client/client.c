@@ -333,8 +333,10 @@ static void on_done(void *user, const struct si_envelope *e, sotto_err err)
 {
     struct waiting *w = user;
 
+    if (w->stopped)
+        return; /* more of the same batch; the caller has had enough */
     if (e != NULL && e->kind == SI_PART) {
-        if (w->options != NULL && w->options->part != NULL && !w->stopped)
+        if (w->options != NULL && w->options->part != NULL)
             w->stopped = w->options->part(w->options->user, (const char *)e->content.ptr,
                                           e->content.len) != 0;
         w->done = w->stopped;
