@@ -1,9 +1,9 @@
 /*
  * sotto/json.h: is a text strict JSON?
  *
- * The rules are those of docs/protocol.md, section 1, for the content of a call, where half a surrogate
- * pair is not looked for.  Up to 64 levels; a call has room for 63, since its message is one.  Any
- * thread; nothing is kept.
+ * The rules are those of docs/protocol.md, section 1, for the content of a call, where half a
+ * surrogate pair is not looked for.  Up to 64 levels; a call has room for 63, since its message is
+ * one.  Any thread; nothing is kept.
  */
 #ifndef SOTTO_JSON_H
 #define SOTTO_JSON_H

@@ -164,8 +164,15 @@ static sotto_err take_fingerprint(sotto_client *c, const sotto_client_options *o
 static sotto_err take_path(const char *given, sotto_err (*fallback)(char *, size_t, sotto_error *),
                            char out[SI_CLIENT_PATH_SIZE], sotto_error *error)
 {
-    if (given == NULL)
-        return fallback(out, SI_CLIENT_PATH_SIZE, error);
+    if (given == NULL) {
+        sotto_err err = fallback(out, SI_CLIENT_PATH_SIZE, error);
+
+        if (err != SOTTO_E_BUFFER)
+            return err;
+        (void)si_error(error, SOTTO_E_FILE, "the path of a folder of ours is too long");
+        si_error_hint(error, "set HOME, XDG_CONFIG_HOME and XDG_STATE_HOME to shorter paths");
+        return SOTTO_E_FILE;
+    }
     if (strlen(given) >= SI_CLIENT_PATH_SIZE)
         return usage(error, "a path is too long");
     memcpy(out, given, strlen(given) + 1);
