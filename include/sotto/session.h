@@ -23,8 +23,8 @@
  *
  * and sotto_session_tick() at the time of sotto_session_deadline().
  *
- * Failure is final: the first error is kept, the keys are wiped, and every later call returns it.
- * There may still be output to send (a refusal, a close).
+ * Failure is final: the first error is kept (sotto_session_error()) and the keys are wiped.  There
+ * may still be output to send (a refusal, a close): go on with the loop until WANT_FREE.
  */
 #ifndef SOTTO_SESSION_H
 #define SOTTO_SESSION_H
@@ -90,7 +90,8 @@ typedef struct sotto_session_client_options {
     }
 
 /* A client's end, at time NOW (the connection is established).  E_USAGE: an option is missing or
- * out of range; E_NOMEM, E_CRYPTO, E_RANDOM.  Output waits at once. */
+ * out of range; E_DH: the server's key is a low-order point; E_NOMEM, E_CRYPTO, E_RANDOM.  Output
+ * waits at once. */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_client_new(
     const sotto_session_client_options *options, int64_t now, sotto_session **out);
 
@@ -159,15 +160,16 @@ SOTTO_API unsigned sotto_session_want(const sotto_session *session);
  * given, before the rest may be offered again.  DATA must stay as it is until the events of this
  * call are fetched: messages point into it.
  *
- * E_PROTOCOL, E_AUTH, E_DH, E_TIMEOUT, E_REFUSED, E_DENIED, E_TOO_LARGE (a message prefix above the
- * limit), E_NOMEM,
- * E_NONCE, E_CRYPTO: the session has failed; see sotto_session_want() for what is left to do.
+ * E_PROTOCOL (a message above the limit, too: seen on its length), E_AUTH, E_DH, E_TIMEOUT,
+ * E_NOMEM, E_NONCE, E_CRYPTO; on a client also E_REFUSED, E_DENIED: the session has failed; *TAKEN
+ * means nothing then, and sotto_session_want() says what is left to do.  E_CLOSED: it had ended
+ * before. A server that refuses or denies takes its input as usual; sotto_session_error() tells.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_feed(sotto_session *session, uint8_t *data,
                                                         size_t len, size_t *taken, int64_t now);
 
-/* The peer's end of stream.  SOTTO_OK when it was due; E_LOST (E_HANDSHAKE for a client whose
- * handshake was not answered): the session has failed. */
+/* The peer's end of stream; fetch the events first.  SOTTO_OK when it was due; E_LOST (E_HANDSHAKE
+ * for a client whose handshake was not answered): the session has failed. */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_eof(sotto_session *session, int64_t now);
 
 /* Bytes to send: *LEN at *DATA, 0 when there are none.  What was queued is sealed now, at time NOW.
@@ -221,8 +223,9 @@ typedef struct sotto_event {
     const sotto_bootstrap *bootstrap; /* BOOTSTRAP; lives as long as the session, and is secret */
 } sotto_event;
 
-/* Fetch the next event, or E_AGAIN.  A message's text is borrowed until the next call that takes
- * the session; behind it SOTTO_MESSAGE_PADDING more bytes are readable.  Errors as for feed. */
+/* Fetch the next event, or E_AGAIN.  A message's text is borrowed until the next
+ * sotto_session_next(), sotto_session_feed() or sotto_session_free(): so it may be sent back
+ * meanwhile. Behind it SOTTO_MESSAGE_PADDING more bytes are readable.  Errors as for feed. */
 enum { SOTTO_MESSAGE_PADDING = 32 };
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_next(sotto_session *session, sotto_event *event);
 
@@ -249,16 +252,18 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_send(sotto_session *session,
                                                         const sotto_piece *pieces, size_t count);
 
 /*
- * Queue a close, the last message, with CODE and a MESSAGE (NULL: none); RECONNECT_AFTER_MS is
- * added for code "draining".  A client goes on reading until sotto_session_peer_closed().  E_USAGE:
- * not open; a second close is ignored.
+ * Queue a close, the last message, with CODE (at most 128 bytes) and a MESSAGE (NULL: none; left
+ * out when the whole would be longer than 1024 bytes); RECONNECT_AFTER_MS goes with code
+ * "draining".  A client reads on until sotto_session_peer_closed().  E_USAGE: not open; E_NOMEM:
+ * nothing was queued.  A second close is ignored.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_close(sotto_session *session, const char *code,
                                                          const char *message,
                                                          uint32_t reconnect_after_ms);
 
-/* The peer's close was among the messages: what follows is ignored, and its end of stream is
- * due. */
+/* The peer's close was among the messages: what follows is ignored, and its end of stream is due.
+ * We still owe ours: a server sotto_session_close() when all calls are answered, a client at once.
+ * Until then sotto_session_want() may be 0. */
 SOTTO_API void sotto_session_peer_closed(sotto_session *session);
 
 /* A message broke the rules of docs/protocol.md, section 7: tell the peer, and end.  Returns

@@ -115,6 +115,7 @@ void si_buf_consume(struct si_buf *b, size_t n)
         return;
     memmove(b->ptr, b->ptr + n, b->len - n);
     b->len -= n;
+    si_wipe(b->ptr + b->len, n); /* nobody would wipe what lies beyond len */
 }
 
 void si_buf_free(struct si_buf *b)

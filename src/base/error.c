@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 const char *sotto_strerror(sotto_err code)
 {
     switch (code) {
@@ -36,35 +38,15 @@ const char *sotto_stage_name(sotto_stage stage)
     return (size_t)stage < sizeof names / sizeof names[0] ? names[stage] : "";
 }
 
-/* Control characters, C1 in UTF-8 (C2 80..9F) included, become '?'; a cut-off sequence at the end
- * of a full buffer is dropped, so the text stays UTF-8 if it was. */
-static void make_harmless(char *text)
-{
-    size_t len = strlen(text), tail = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c < 0x20 || c == 0x7f)
-            text[i] = '?';
-        if (c == 0xc2 && (unsigned char)text[i + 1] >= 0x80 && (unsigned char)text[i + 1] < 0xa0)
-            text[i] = text[i + 1] = '?';
-    }
-    while (tail < 3 && tail < len && ((unsigned char)text[len - 1 - tail] & 0xc0) == 0x80)
-        tail++;
-    if (len > tail) {
-        unsigned char lead = (unsigned char)text[len - 1 - tail];
-        size_t want = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
-
-        if (want > tail)
-            text[len - 1 - tail] = '\0';
-    }
-}
-
 static void put(char *field, size_t cap, const char *fmt, va_list args)
 {
-    (void)vsnprintf(field, cap, fmt, args);
-    make_harmless(field);
+    char text[1024];
+    int len = vsnprintf(text, sizeof text, fmt, args);
+
+    if (len < 0)
+        len = 0;
+    si_text_copy(field, cap,
+                 si_span(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1));
 }
 
 sotto_err si_error(sotto_error *e, sotto_err code, const char *what, ...)

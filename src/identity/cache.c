@@ -34,7 +34,7 @@ sotto_err si_cache_default_dir(char *out, size_t size, sotto_error *error)
 static bool file_path(const char *dir, const char *address, sotto_curve curve,
                       const char *secrets_id, char *out, size_t size)
 {
-    char name[SOTTO_ADDRESS_SIZE];
+    char name[128]; /* a file's name has 255 bytes at most */
     size_t i;
     int len;
 

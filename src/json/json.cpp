@@ -828,6 +828,12 @@ void si_json_free(struct si_json *json)
     delete json;
 }
 
+void si_json_forget(struct si_json *json)
+{
+    si_wipe(json->scratch, json->scratch_dirty);
+    json->scratch_dirty = 0;
+}
+
 sotto_err si_json_read(struct si_json *json, struct si_span text, struct si_json_member *wanted,
                        size_t count, struct si_json_error *why)
 {

@@ -69,7 +69,10 @@ struct si_json_error {
 
 /* E_NOMEM. */
 SOTTO_MUST_CHECK sotto_err si_json_new(struct si_json **out);
-void si_json_free(struct si_json *json); /* NULL is allowed */
+void si_json_free(struct si_json *json); /* NULL is allowed; wipes */
+
+/* Wipe what the reader keeps of the texts it has read: some hold secrets. */
+void si_json_forget(struct si_json *json);
 
 /*
  * Read an object.  TEXT must be followed by SI_JSON_PADDING readable bytes (si_json_read_copy()

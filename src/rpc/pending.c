@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "rpc/compose.h"
 #include "rpc/idtree.h"
 
@@ -242,37 +243,13 @@ static sotto_err answered(struct si_pending *pending, struct si_envelope *e)
     return SOTTO_OK;
 }
 
-/* Copy a peer's text, NUL-terminated and harmless for a terminal: control characters, C1 (in
- * UTF-8 C2 80 to C2 9F) included, become '?'.  What does not fit is cut between characters. */
-static void copy_harmless(char *to, size_t size, struct si_span text)
-{
-    size_t len = text.len;
-
-    if (len >= size) {
-        len = size - 1;
-        while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
-            len--;
-    }
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = text.ptr[i];
-        bool c1 = c == 0xc2 && i + 1 < len && text.ptr[i + 1] < 0xa0;
-
-        if (c < 0x20 || c == 0x7f || c1)
-            c = '?';
-        if (c1)
-            i++;
-        *to++ = (char)c;
-    }
-    *to = '\0';
-}
-
 static sotto_err closed(struct si_pending *pending, const struct si_envelope *e)
 {
     pending->closed = true;
     pending->over = SOTTO_E_CLOSED;
     pending->reconnect_after_ms = e->reconnect_after_ms;
-    copy_harmless(pending->close_code, sizeof pending->close_code, e->code);
-    copy_harmless(pending->close_message, sizeof pending->close_message, e->message);
+    si_text_copy(pending->close_code, sizeof pending->close_code, e->code);
+    si_text_copy(pending->close_message, sizeof pending->close_message, e->message);
     return SOTTO_E_CLOSED;
 }
 

@@ -55,7 +55,10 @@ sotto_err si_document_write(const sotto_psk_parameters *parameters, sotto_curve 
         err = si_buf_printf(out, ",\"client_auth\":\"%s\"", client_auth_names[client_auth]);
     if (err == SOTTO_OK && expires_in_s > 0)
         err = si_buf_printf(out, ",\"expires_in\":%u", expires_in_s);
-    return err == SOTTO_OK ? si_buf_puts(out, "}") : err;
+    if (err == SOTTO_OK)
+        err = si_buf_puts(out, "}");
+    si_wipe(id, sizeof id); /* a part of the seed */
+    return err;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

@@ -173,13 +173,14 @@ sotto_err si_on_document(sotto_session *s, const struct si_frame *frame)
     if ((err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body)) != SOTTO_OK)
         return err;
     err = si_document_read(json, body, &s->server_key, s->bootstrap, &refusal);
+    si_json_forget(json); /* the server string */
     if (err == SOTTO_E_DENIED)
         si_session_keep_refusal(s, &refusal);
     si_wipe(frame->noise, frame->noise_len);
     if (err != SOTTO_OK)
         return err;
     s->bootstrap_event = true;
-    s->phase = SI_OVER;
+    si_session_over(s);
     return SOTTO_OK;
 }
 
@@ -201,7 +202,7 @@ sotto_err si_on_session_2(sotto_session *s, const struct si_frame *frame)
         return err;
     s->peer_max_message = hello.max_message;
     s->keepalive_ms = hello.keepalive_ms;
-    s->record_due = true; /* section 6: at once, an empty one if there is nothing to say */
+    s->first_record_due = true; /* section 6: at once, an empty one if there is nothing to say */
     si_session_opened(s);
     return SOTTO_OK;
 }

@@ -2,6 +2,7 @@
  * session/internal.h: what the files of the session share.
  *
  *     session.c     the object: bytes in and out, time, events, the way into every end
+ *     input.c       bytes from the peer: frames and messages
  *     initiator.c   the client's steps of a handshake
  *     responder.c   the server's steps, and the acceptor
  *     records.c     transport frames and the message stream
@@ -82,8 +83,9 @@ struct sotto_session {
     /* SI_OPEN and after */
     bool was_open;
     /* client: its first record, or a keep-alive, leaves with the next output */
-    bool record_due;
-    uint32_t echoes_due;          /* server: keep-alives to answer */
+    bool first_record_due; /* client: something has to leave at once, be it an empty record */
+    bool keepalive_due;    /* client: an empty record has to leave */
+    uint32_t echoes_due;   /* server: keep-alives to answer */
     bool close_sent, peer_closed; /* a close was queued, was received */
     bool shut, peer_eof;          /* the sending side is shut down, the peer's too */
     size_t discarded;             /* bytes, after the end */
@@ -91,7 +93,7 @@ struct sotto_session {
     /* times, in ns */
     int64_t now; /* the latest that we were told */
     int64_t handshake_deadline;
-    int64_t end_deadline;
+    int64_t end_deadline, end_limit;
     int64_t last_tx, last_rx, last_keepalive;
 
     uint32_t max_message, peer_max_message, keepalive_ms, max_output, input_padding;
@@ -153,6 +155,12 @@ SOTTO_MUST_CHECK sotto_err si_session_split(sotto_session *s);
 /* The session is open, as of now: an event. */
 void si_session_opened(sotto_session *s);
 
+/* No more phases: keys wiped.  Events that wait may still be fetched. */
+void si_session_over(sotto_session *s);
+
+/* An open session that fails tells the peer why (section 1).  Returns ERR. */
+sotto_err si_session_fail_with_close(sotto_session *s, sotto_err err, const char *code);
+
 /* Nothing more to say than what is queued: send it, shut down, linger. */
 void si_session_end(sotto_session *s);
 
@@ -170,6 +178,18 @@ sotto_err si_session_fail_if(sotto_session *s, sotto_err err);
 
 /* Remember what the peer refused with.  Takes the copy; E_NOMEM becomes silence. */
 void si_session_keep_refusal(sotto_session *s, const struct si_refusal *refusal);
+
+/* ---- input.c ---- */
+
+/* Handle the frames in DATA, until an event waits.  Errors have ended the session. */
+SOTTO_MUST_CHECK sotto_err si_session_feed_frames(sotto_session *s, uint8_t *data, size_t len,
+                                                  size_t *taken);
+
+/* Cut the next message out of the record that is there, if it holds a whole one. */
+SOTTO_MUST_CHECK sotto_err si_session_advance(sotto_session *s);
+
+/* The kept frame is used up, and so are the messages in it. */
+void si_session_release_input(sotto_session *s);
 
 static inline int64_t si_ms(uint32_t ms)
 {

@@ -1,7 +1,6 @@
 #include "session/negotiation.h"
 
-#include <stdio.h>
-
+#include "base/text.h"
 #include "crypto/crypto.h"
 
 static const char *const pattern_names[] = {
@@ -127,23 +126,6 @@ sotto_err si_refusal_write(const char *code, const char *message, uint32_t retry
     return err == SOTTO_OK ? si_buf_puts(out, "}}") : err;
 }
 
-/* Text of the peer, cut to SIZE and made harmless: whoever prints it must not steer a terminal. */
-static void copy_text(struct si_span text, char *out, size_t size)
-{
-    size_t len = text.len < size - 1 ? text.len : size - 1;
-
-    while (len < text.len && len > 0 && (text.ptr[len] & 0xc0) == 0x80)
-        len--; /* not in the middle of a character */
-    for (size_t i = 0; i < len; i++) {
-        bool c1 = text.ptr[i] == 0xc2 && i + 1 < len && text.ptr[i + 1] < 0xa0;
-
-        out[i] = text.ptr[i] < 0x20 || text.ptr[i] == 0x7f || c1 ? '?' : (char)text.ptr[i];
-        if (c1)
-            out[++i] = '?';
-    }
-    out[len] = '\0';
-}
-
 sotto_err si_refusal_read_error(struct si_json *json, struct si_span error, struct si_refusal *out)
 {
     struct si_json_member m[] = {{.name = "code"}, {.name = "message"}, {.name = "retry_after_ms"}};
@@ -156,9 +138,9 @@ sotto_err si_refusal_read_error(struct si_json *json, struct si_span error, stru
         (m[1].value.type != SI_JSON_STRING && m[1].value.type != SI_JSON_ABSENT) ||
         (m[2].value.type != SI_JSON_ABSENT && !in_range(&m[2].value, 1, UINT32_C(1) << 31)))
         return SOTTO_E_PROTOCOL;
-    copy_text(m[0].value.str, out->code, sizeof out->code);
+    si_text_copy(out->code, sizeof out->code, m[0].value.str);
     if (m[1].value.type == SI_JSON_STRING)
-        copy_text(m[1].value.str, out->message, sizeof out->message);
+        si_text_copy(out->message, sizeof out->message, m[1].value.str);
     out->retry_after_ms = (uint32_t)m[2].value.uint;
     return SOTTO_OK;
 }

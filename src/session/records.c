@@ -30,8 +30,8 @@ static size_t open_body_len(const struct si_output *out)
 static sotto_err make_room(struct si_output *out, size_t len)
 {
     si_scratch_take(out->scratch, &out->buf);
-    /* What has left makes room first: a long queue then moves, at most as often as it grows. */
-    if (out->sent > 0 && len > out->buf.cap - out->buf.len) {
+    /* What has left makes room first, once it is half of all: so a byte moves once at most. */
+    if (out->sent >= out->buf.len / 2 && len > out->buf.cap - out->buf.len && out->sent > 0) {
         si_buf_consume(&out->buf, out->sent);
         out->sealed -= out->sent;
         out->sent = 0;
@@ -190,7 +190,7 @@ sotto_err si_messages_next(struct si_messages *m, struct si_scratch *scratch, ui
     if (m->want == 0) {
         if (m->partial.ptr != NULL)
             si_scratch_give(scratch, &m->partial); /* the message given out before */
-        m->partial.max = (size_t)UINT32_MAX + SOTTO_MESSAGE_PADDING;
+        m->partial.max = SIZE_MAX / 2;             /* MAX is the limit */
         if ((err = read_prefix(m, max)) != SOTTO_OK)
             return err;
     }

@@ -7,6 +7,7 @@
 #include "session/internal.h"
 
 static const struct si_span empty_body = {NULL, 0};
+static const char not_known[] = "this client's key is not known here";
 
 /* ---- Acceptor -------------------------------------------------------------------------------- */
 
@@ -17,6 +18,7 @@ static bool options_ok(const sotto_acceptor_options *o)
     if (o->size != sizeof *o || o->client_auth > SOTTO_CLIENT_AUTH_REQUIRED ||
         (o->client_auth != SOTTO_CLIENT_AUTH_NONE && o->client_lookup == NULL) ||
         (o->max_message != 0 && o->max_message < SOTTO_MESSAGE_MAX_LEAST) ||
+        o->parameters.iterations < 1 || o->parameters.salt_index >= SOTTO_SALTS_MAX ||
         o->parameters.server_string_len < 1 || o->parameters.server_string_len > SOTTO_STRING_MAX ||
         o->expires_in_s > UINT32_C(1) << 31 ||
         (o->agent != NULL && strlen(o->agent) > SOTTO_AGENT_MAX))
@@ -73,6 +75,25 @@ static sotto_err write_texts(sotto_acceptor *a, const sotto_acceptor_options *o)
     return err;
 }
 
+/* Strings of the options may be no UTF-8: every client would refuse such a text. */
+static sotto_err check_texts(const sotto_acceptor *a)
+{
+    struct si_json *json;
+    sotto_err err = si_json_new(&json);
+
+    if (err != SOTTO_OK)
+        return err;
+    err = si_json_check(json, si_span(a->hello.ptr, a->hello.len), NULL);
+    for (size_t i = 0; i < SOTTO_CURVE_COUNT && err == SOTTO_OK; i++) {
+        const struct si_buf *document = &a->curves[i].document;
+
+        if (document->len > 0)
+            err = si_json_check(json, si_span(document->ptr, document->len), NULL);
+    }
+    si_json_free(json);
+    return err == SOTTO_E_JSON ? SOTTO_E_USAGE : err;
+}
+
 sotto_err sotto_acceptor_new(const sotto_acceptor_options *o, sotto_acceptor **out)
 {
     sotto_acceptor *a;
@@ -84,7 +105,7 @@ sotto_err sotto_acceptor_new(const sotto_acceptor_options *o, sotto_acceptor **o
     if ((a = calloc(1, sizeof *a)) == NULL)
         return SOTTO_E_NOMEM;
     copy_options(a, o);
-    if ((err = write_texts(a, o)) != SOTTO_OK) {
+    if ((err = write_texts(a, o)) != SOTTO_OK || (err = check_texts(a)) != SOTTO_OK) {
         sotto_acceptor_free(a);
         return err;
     }
@@ -169,7 +190,7 @@ static sotto_err refuse(sotto_session *s, const char *code, const char *message,
 
 sotto_err sotto_session_refuse_busy(sotto_session *s, uint32_t retry_after_ms)
 {
-    if (s->phase != SI_EXPECT_NEGOTIATION)
+    if (s->phase != SI_EXPECT_NEGOTIATION || retry_after_ms > UINT32_C(1) << 31)
         return SOTTO_E_USAGE;
     return si_session_fail_if(s, refuse(s, "busy", "too many connections", retry_after_ms));
 }
@@ -256,7 +277,7 @@ sotto_err si_on_xx_3(sotto_session *s, const struct si_frame *frame)
         return err;
     look_up_client(s, si_handshake_remote_static(s->handshake));
     if (is_denied(s)) {
-        err = si_refusal_write("denied", "this client's key is not known here", 0, &denied);
+        err = si_refusal_write("denied", not_known, 0, &denied);
         document = &denied;
     }
     if (err == SOTTO_OK && (err = si_session_split(s)) == SOTTO_OK &&
@@ -283,7 +304,7 @@ sotto_err si_on_first_record(sotto_session *s, const struct si_frame *frame)
     /* It decrypted, so the session is not half-open any more: what is wrong now is said aloud. */
     if (is_denied(s)) {
         s->error = SOTTO_E_DENIED;
-        return si_session_put_close(s, "denied", "this client's key is not known here", 0);
+        return si_session_put_close(s, "denied", not_known, 0);
     }
     si_session_opened(s);
     if (err != SOTTO_OK)

@@ -36,4 +36,18 @@ void si_scratch_give(struct si_scratch *scratch, struct si_buf *b);
 /* SESSION uses SCRATCH from now on; right after it was made.  SCRATCH must outlive it. */
 void si_session_lend(sotto_session *session, struct si_scratch *scratch);
 
+/* ---- What the runtimes need besides the public header ---- */
+
+/* Send a message of COUNT spans, at most SI_SPANS_MAX; errors of sotto_session_send(). */
+enum { SI_SPANS_MAX = 16 };
+SOTTO_MUST_CHECK sotto_err si_session_send_spans(sotto_session *session,
+                                                 const struct si_span *spans, size_t count);
+
+/* The input that was fed is about to go away, and there are still messages in it: keep them.
+ * E_NOMEM. */
+SOTTO_MUST_CHECK sotto_err si_session_hold(sotto_session *session);
+
+/* We do not read from the peer, but it takes what we send: it is alive. */
+void si_session_alive(sotto_session *session);
+
 #endif

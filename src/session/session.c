@@ -17,7 +17,16 @@
 
 #include "session/internal.h"
 
-enum { ECHOES_MAX = 1024 };
+enum {
+    /* How long the last words may wait for a peer that takes nothing, and all in all. */
+    FAREWELL_MS = 5000,
+    FAREWELL_MOST_MS = 60000,
+    CLOSE_TEXT_MAX = SOTTO_MESSAGE_MAX_LEAST, /* every peer takes that much */
+    CLOSE_CODE_MAX = 128
+};
+
+/* The session has just begun to end, and nobody has said what time it is. */
+#define CLOCK_UNSET INT64_MIN
 
 static const char prologue_label[] = "NoiseSocketInit1";
 _Static_assert(sizeof prologue_label - 1 + 2 + SI_NEGOTIATION_MAX == SI_PROLOGUE_MAX, "section 2");
@@ -89,17 +98,22 @@ struct si_json *si_session_json(sotto_session *s)
 
 /* ---- The ways to the end --------------------------------------------------------------------- */
 
-/* The only way into SI_OVER with an error; the first one is kept. */
+void si_session_over(sotto_session *s)
+{
+    s->phase = SI_OVER;
+    wipe_keys(s);
+    free_json(s);
+}
+
+/* The first error is kept. */
 static sotto_err fail(sotto_session *s, sotto_err err)
 {
     if (s->phase == SI_OVER)
         return s->error != SOTTO_OK ? s->error : err;
-    s->phase = SI_OVER;
     if (s->error == SOTTO_OK)
         s->error = err;
     s->key_event = s->bootstrap_event = s->open_event = s->has_message = false;
-    wipe_keys(s);
-    free_json(s);
+    si_session_over(s);
     return s->error;
 }
 
@@ -111,12 +125,31 @@ sotto_err si_session_fail_if(sotto_session *s, sotto_err err)
 void si_session_end(sotto_session *s)
 {
     s->phase = SI_ENDING;
-    s->end_deadline = s->now + si_ms(SOTTO_HANDSHAKE_TIMEOUT_MS); /* to get rid of what waits */
-    s->has_message = s->record_due = false;
+    s->end_deadline = CLOCK_UNSET;
+    s->open_event = s->has_message = false;
+    s->first_record_due = s->keepalive_due = false;
     s->echoes_due = 0;
     s->messages.body = si_span(NULL, 0);
     wipe_keys(s);
     free_json(s);
+}
+
+/*
+ * The clock of SI_ENDING.  As long as something waits to be sent, each byte that the peer takes
+ * gives it more time; behind that it has a second (section 1).  A peer that is not authenticated
+ * gets no more than the handshake's deadline (section 2).
+ */
+static void set_end_deadline(sotto_session *s)
+{
+    if (s->end_deadline == CLOCK_UNSET)
+        s->end_limit = s->was_open ? s->now + si_ms(FAREWELL_MOST_MS) : s->handshake_deadline;
+    if (s->shut) {
+        s->end_deadline = s->now + si_ms(SI_LINGER_MS);
+        return;
+    }
+    s->end_deadline = s->now + si_ms(FAREWELL_MS);
+    if (s->end_deadline > s->end_limit)
+        s->end_deadline = s->end_limit;
 }
 
 static sotto_err put_close_text(struct si_buf *out, const char *code, const char *message,
@@ -130,7 +163,7 @@ static sotto_err put_close_text(struct si_buf *out, const char *code, const char
         if ((err = si_buf_puts(out, ",\"message\":")) == SOTTO_OK)
             err = si_buf_put_json_string(out, message, strlen(message));
     }
-    if (err == SOTTO_OK && reconnect_after_ms > 0)
+    if (err == SOTTO_OK && reconnect_after_ms > 0 && strcmp(code, "draining") == 0)
         err = si_buf_printf(out, ",\"reconnect_after_ms\":%u", reconnect_after_ms);
     return err == SOTTO_OK ? si_buf_puts(out, "}}") : err;
 }
@@ -144,26 +177,32 @@ static sotto_err put_message(sotto_session *s, const sotto_piece *pieces, size_t
     if ((err = si_output_reserve(&s->output, sizeof prefix + len)) != SOTTO_OK)
         return err;
     si_put_be32(prefix, (uint32_t)len);
+    /* From here on half a message would stand in the output: an error is final. */
     err = si_output_body(&s->output, prefix, sizeof prefix);
     for (size_t i = 0; i < count && err == SOTTO_OK; i++)
         err = si_output_body(&s->output, pieces[i].ptr, pieces[i].len);
-    return si_session_fail_if(s, err); /* half a message cannot be taken back */
+    return si_session_fail_if(s, err);
 }
 
 /* Queue the close; the session goes on or ends as its caller wants. */
 static sotto_err queue_close(sotto_session *s, const char *code, const char *message,
                              uint32_t reconnect_after_ms)
 {
-    struct si_buf text = si_buf(4096);
+    struct si_buf text = si_buf(CLOSE_TEXT_MAX);
     sotto_err err = put_close_text(&text, code, message, reconnect_after_ms);
 
+    /* The code matters more than a message that is too long for the peer. */
+    if (err == SOTTO_E_TOO_LARGE) {
+        text.len = 0;
+        err = put_close_text(&text, code, NULL, reconnect_after_ms);
+    }
     if (err == SOTTO_OK) {
         const sotto_piece piece = {text.ptr, text.len};
 
         err = put_message(s, &piece, 1, text.len);
     }
     if (err == SOTTO_OK)
-        err = si_output_seal(&s->output);
+        err = si_session_fail_if(s, si_output_seal(&s->output));
     if (err == SOTTO_OK)
         s->close_sent = true;
     si_buf_free(&text);
@@ -183,7 +222,7 @@ sotto_err si_session_put_close(sotto_session *s, const char *code, const char *m
 
 /* An open session that fails tells the peer why (section 1), unless it has said its last word
  * already. */
-static sotto_err fail_with_close(sotto_session *s, sotto_err err, const char *code)
+sotto_err si_session_fail_with_close(sotto_session *s, sotto_err err, const char *code)
 {
     s->error = err;
     if (s->close_sent)
@@ -291,198 +330,14 @@ void si_session_keep_refusal(sotto_session *s, const struct si_refusal *refusal)
         *s->refusal = *refusal;
 }
 
-/* ---- Messages in ----------------------------------------------------------------------------- */
-
-/* Cut the next message out of what is there. */
-static sotto_err advance(sotto_session *s)
-{
-    sotto_err err;
-
-    if (s->has_message || s->peer_closed)
-        return SOTTO_OK;
-    err = si_messages_next(&s->messages, s->scratch, s->max_message, &s->message);
-    s->has_message = err == SOTTO_OK;
-    return err == SOTTO_E_AGAIN ? SOTTO_OK : err;
-}
-
-sotto_err si_session_take_body(sotto_session *s, struct si_span body, const uint8_t *readable_end)
-{
-    s->last_rx = s->now;
-    if (body.len == 0) {
-        s->echoes_due += s->is_server && s->echoes_due < ECHOES_MAX;
-        return SOTTO_OK;
-    }
-    si_messages_add(&s->messages, body, readable_end);
-    return advance(s);
-}
-
-static sotto_err on_record(sotto_session *s, const struct si_frame *frame)
-{
-    struct si_span body;
-    sotto_err err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body);
-
-    if (err == SOTTO_OK)
-        err = si_session_take_body(s, body, frame->readable_end);
-    return err;
-}
-
-/* ---- Frames in ------------------------------------------------------------------------------- */
-
-/* What each phase expects.  A phase without handler takes no frame. */
-static const struct {
-    bool handshake_frame;
-    sotto_err (*handle)(sotto_session *s, const struct si_frame *frame);
-} rules[SI_PHASES] = {
-    [SI_EXPECT_XX_2] = {true, si_on_xx_2},
-    [SI_EXPECT_DOCUMENT] = {false, si_on_document},
-    [SI_EXPECT_SESSION_2] = {true, si_on_session_2},
-    [SI_EXPECT_NEGOTIATION] = {true, si_on_negotiation},
-    [SI_EXPECT_XX_3] = {true, si_on_xx_3},
-    [SI_EXPECT_FIRST_RECORD] = {false, si_on_first_record},
-    [SI_OPEN] = {false, on_record},
-};
-
-/*
- * How long the frame at P is, as far as its first HAVE bytes tell: never more than HAVE only if it
- * is complete.  A length above the limits of section 2 is E_PROTOCOL, before the bytes behind it
- * are read.
- */
-static sotto_err frame_need(bool handshake_frame, const uint8_t *p, size_t have, size_t *need)
-{
-    size_t negotiation_len, noise_len;
-
-    *need = 2;
-    if (have < *need)
-        return SOTTO_OK;
-    if (!handshake_frame) {
-        *need = (size_t)2 + si_get_be16(p);
-        return SOTTO_OK;
-    }
-    negotiation_len = si_get_be16(p);
-    if (negotiation_len > SI_NEGOTIATION_MAX)
-        return SOTTO_E_PROTOCOL;
-    *need = 2 + negotiation_len + 2;
-    if (have < *need)
-        return SOTTO_OK;
-    noise_len = si_get_be16(p + 2 + negotiation_len);
-    if (noise_len > SI_HANDSHAKE_NOISE_MAX)
-        return SOTTO_E_PROTOCOL;
-    *need += noise_len;
-    return SOTTO_OK;
-}
-
-static struct si_frame split_frame(bool handshake_frame, uint8_t *p, const uint8_t *readable_end)
-{
-    struct si_frame frame = {.readable_end = readable_end};
-    size_t at = 0;
-
-    if (handshake_frame) {
-        frame.negotiation = si_span(p + 2, si_get_be16(p));
-        at = 2 + frame.negotiation.len;
-    }
-    frame.noise_len = si_get_be16(p + at);
-    frame.noise = p + at + 2;
-    return frame;
-}
-
-/* One whole frame: the phase's handler, and what its error means (section 1). */
-static sotto_err on_frame(sotto_session *s, uint8_t *p, const uint8_t *readable_end)
-{
-    struct si_frame frame = split_frame(rules[s->phase].handshake_frame, p, readable_end);
-    sotto_err err = rules[s->phase].handle(s, &frame);
-
-    if (err == SOTTO_OK)
-        return SOTTO_OK;
-    if (err == SOTTO_E_PROTOCOL && s->phase == SI_OPEN)
-        return fail_with_close(s, err, "protocol_error");
-    return fail(s, err);
-}
-
-/* Does an event have to be fetched, or a verdict given, before input goes on? */
-static bool is_blocked(const sotto_session *s)
-{
-    return s->key_event || s->bootstrap_event || s->open_event || s->has_message ||
-           s->messages.body.len > 0 || s->phase == SI_EXPECT_VERDICT;
-}
-
-/* Move bytes into the input buffer until the frame there has its NEED. */
-static sotto_err collect(sotto_session *s, const uint8_t *data, size_t len, size_t need,
-                         size_t *taken)
-{
-    size_t part = need - s->input.len;
-    sotto_err err;
-
-    part = part < len ? part : len;
-    si_scratch_take(s->scratch, &s->input);
-    if ((err = si_buf_reserve(&s->input, part + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
-        (err = si_buf_put(&s->input, data, part)) != SOTTO_OK)
-        return err;
-    *taken += part;
-    return SOTTO_OK;
-}
-
-/* A frame whose beginning was kept from before: take what it still needs, and handle it when it is
- * whole. */
-static sotto_err feed_kept(sotto_session *s, const uint8_t *data, size_t have, size_t *taken)
-{
-    size_t need, before = *taken;
-    sotto_err err;
-
-    for (;;) {
-        err = frame_need(rules[s->phase].handshake_frame, s->input.ptr, s->input.len, &need);
-        if (err != SOTTO_OK)
-            return fail(s, err);
-        if (s->input.len >= need)
-            break;
-        if (*taken - before == have)
-            return SOTTO_OK;
-        err = collect(s, data + (*taken - before), have - (*taken - before), need, taken);
-        if (err != SOTTO_OK)
-            return fail(s, err);
-    }
-    s->input_used = true; /* messages may point into it until they are fetched */
-    return on_frame(s, s->input.ptr, s->input.ptr + s->input.cap);
-}
-
-static void release_input(sotto_session *s)
-{
-    if (s->input_used)
-        si_scratch_give(s->scratch, &s->input);
-    s->input_used = false;
-}
-
-static sotto_err feed_frames(sotto_session *s, uint8_t *data, size_t len, size_t *taken)
-{
-    sotto_err err = SOTTO_OK;
-
-    while (err == SOTTO_OK && rules[s->phase].handle != NULL && !is_blocked(s) && !s->peer_closed) {
-        uint8_t *p = data + *taken;
-        size_t have = len - *taken, need;
-
-        release_input(s);
-        if (have == 0)
-            break;
-        if (s->input.len > 0) {
-            err = feed_kept(s, p, have, taken);
-            continue;
-        }
-        if ((err = frame_need(rules[s->phase].handshake_frame, p, have, &need)) != SOTTO_OK)
-            return fail(s, err);
-        if (have < need) {
-            if ((err = collect(s, p, have, have, taken)) != SOTTO_OK)
-                return fail(s, err);
-            continue;
-        }
-        *taken += need;
-        err = on_frame(s, p, data + len + s->input_padding);
-    }
-    return err;
-}
+/* ---- Bytes in -------------------------------------------------------------------------------- */
 
 static void move_time(sotto_session *s, int64_t now)
 {
     if (now > s->now)
         s->now = now;
+    if (s->phase == SI_ENDING && s->end_deadline == CLOCK_UNSET)
+        set_end_deadline(s);
 }
 
 static bool in_handshake(const sotto_session *s)
@@ -494,13 +349,12 @@ static bool in_handshake(const sotto_session *s)
  * (section 1). */
 static sotto_err discard(sotto_session *s, size_t len, size_t *taken)
 {
-    s->discarded += len - *taken;
+    if (s->shut)
+        s->discarded += len - *taken;
     *taken = len;
-    if (s->discarded <= SI_LINGER_MAX_BYTES)
-        return SOTTO_OK;
-    s->phase = SI_OVER;
-    wipe_keys(s);
-    return s->error;
+    if (s->discarded > SI_LINGER_MAX_BYTES)
+        si_session_over(s);
+    return SOTTO_OK;
 }
 
 /* A bootstrap connection carries nothing behind the document (section 4). */
@@ -522,7 +376,7 @@ sotto_err sotto_session_feed(sotto_session *s, uint8_t *data, size_t len, size_t
     if (in_handshake(s) && s->now >= s->handshake_deadline)
         return fail(s, SOTTO_E_TIMEOUT);
     if (s->phase < SI_ENDING)
-        err = feed_frames(s, data, len, taken);
+        err = si_session_feed_frames(s, data, len, taken);
     if (s->bootstrap_event && *taken < len)
         return refuse_more_than_document(s);
     if (err != SOTTO_OK || (s->phase == SI_OVER && !s->bootstrap_event)) {
@@ -539,7 +393,7 @@ sotto_err sotto_session_eof(sotto_session *s, int64_t now)
     move_time(s, now);
     s->peer_eof = true;
     if (s->phase == SI_ENDING && s->shut)
-        s->phase = SI_OVER;
+        si_session_over(s);
     if (s->phase >= SI_ENDING || s->peer_closed)
         return SOTTO_OK;
     if (s->phase == SI_EXPECT_XX_2 || s->phase == SI_EXPECT_SESSION_2)
@@ -558,9 +412,9 @@ static sotto_err put_empty_records(sotto_session *s)
         return SOTTO_OK;
     for (; s->echoes_due > 0 && err == SOTTO_OK; s->echoes_due--)
         err = si_output_empty_record(&s->output);
-    if (s->record_due && err == SOTTO_OK)
+    if ((s->first_record_due || s->keepalive_due) && err == SOTTO_OK)
         err = si_output_empty_record(&s->output);
-    s->record_due = false;
+    s->first_record_due = s->keepalive_due = false;
     return err;
 }
 
@@ -586,8 +440,8 @@ sotto_err sotto_session_output(sotto_session *s, const uint8_t **data, size_t *l
 void sotto_session_sent(sotto_session *s, size_t len)
 {
     si_output_sent(&s->output, len);
-    if (s->phase == SI_ENDING && !s->shut)
-        s->end_deadline = s->now + si_ms(SOTTO_HANDSHAKE_TIMEOUT_MS);
+    if (s->phase == SI_ENDING && !s->shut && len > 0)
+        set_end_deadline(s);
 }
 
 size_t sotto_session_output_waiting(const sotto_session *s)
@@ -601,14 +455,15 @@ void sotto_session_shut(sotto_session *s, int64_t now)
     s->shut = true;
     if (s->phase != SI_ENDING)
         return;
-    s->end_deadline = s->now + si_ms(SI_LINGER_MS);
+    set_end_deadline(s);
     if (s->peer_eof)
-        s->phase = SI_OVER;
+        si_session_over(s);
 }
 
 unsigned sotto_session_want(const sotto_session *s)
 {
-    bool empty_due = s->phase == SI_OPEN && !s->close_sent && (s->record_due || s->echoes_due > 0);
+    bool empty_due = s->phase == SI_OPEN && !s->close_sent &&
+                     (s->first_record_due || s->keepalive_due || s->echoes_due > 0);
     unsigned want = 0;
 
     if (s->phase == SI_OVER)
@@ -647,7 +502,7 @@ int64_t sotto_session_deadline(const sotto_session *s)
     if (in_handshake(s))
         return s->handshake_deadline;
     if (s->phase == SI_ENDING)
-        return s->end_deadline;
+        return s->end_deadline == CLOCK_UNSET ? s->now : s->end_deadline;
     if (s->phase == SI_OVER || s->peer_closed || s->close_sent)
         return SOTTO_TIME_NEVER;
     return s->is_server || idle_at(s) < keepalive_at(s) ? idle_at(s) : keepalive_at(s);
@@ -661,16 +516,21 @@ sotto_err sotto_session_tick(sotto_session *s, int64_t now)
     if (in_handshake(s))
         return fail(s, SOTTO_E_TIMEOUT);
     if (s->phase == SI_ENDING) {
-        s->phase = SI_OVER;
+        si_session_over(s);
         return SOTTO_OK;
     }
     if (s->phase != SI_OPEN)
         return SOTTO_OK;
     if (s->now >= idle_at(s))
-        return fail_with_close(s, SOTTO_E_LOST, "idle");
-    s->record_due = true;
+        return si_session_fail_with_close(s, SOTTO_E_LOST, "idle");
+    s->keepalive_due = true;
     s->last_keepalive = s->last_tx = s->now;
     return SOTTO_OK;
+}
+
+void si_session_alive(sotto_session *s)
+{
+    s->last_rx = s->now;
 }
 
 /* ---- Events ---------------------------------------------------------------------------------- */
@@ -704,12 +564,15 @@ sotto_err sotto_session_next(sotto_session *s, sotto_event *event)
     }
     if (s->phase != SI_OPEN)
         return s->error != SOTTO_OK ? s->error : SOTTO_E_AGAIN;
-    if ((err = advance(s)) == SOTTO_E_PROTOCOL)
-        return fail_with_close(s, err, "protocol_error");
+    if ((err = si_session_advance(s)) == SOTTO_E_PROTOCOL)
+        return si_session_fail_with_close(s, err, "protocol_error");
     if (err != SOTTO_OK)
         return fail(s, err);
-    if (!take_flag(&s->has_message))
+    if (!take_flag(&s->has_message)) {
+        if (s->messages.body.len == 0)
+            si_session_release_input(s); /* an idle session keeps no buffers */
         return SOTTO_E_AGAIN;
+    }
     event->type = SOTTO_EVENT_MESSAGE;
     event->data = s->message.ptr;
     event->len = s->message.len;
@@ -735,8 +598,19 @@ sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t
     if (sotto_session_output_waiting(s) > s->max_output)
         return SOTTO_E_AGAIN;
     if ((err = put_message(s, pieces, count, len)) == SOTTO_OK)
-        s->record_due = false;
+        s->first_record_due = false;
     return err;
+}
+
+sotto_err si_session_send_spans(sotto_session *s, const struct si_span *spans, size_t count)
+{
+    sotto_piece pieces[SI_SPANS_MAX];
+
+    if (count > SI_SPANS_MAX)
+        return SOTTO_E_USAGE;
+    for (size_t i = 0; i < count; i++)
+        pieces[i] = (sotto_piece){spans[i].ptr, spans[i].len};
+    return sotto_session_send(s, pieces, count);
 }
 
 sotto_err sotto_session_close(sotto_session *s, const char *code, const char *message,
@@ -748,8 +622,10 @@ sotto_err sotto_session_close(sotto_session *s, const char *code, const char *me
         return SOTTO_OK;
     if (s->phase != SI_OPEN)
         return s->error != SOTTO_OK ? s->error : SOTTO_E_USAGE;
+    if (strlen(code) > CLOSE_CODE_MAX)
+        return SOTTO_E_USAGE;
     if ((err = queue_close(s, code, message, reconnect_after_ms)) != SOTTO_OK)
-        return fail(s, err);
+        return err;
     /* A server has answered everything by now.  A client reads on until the server's close. */
     if (s->is_server || s->peer_closed)
         si_session_end(s);
@@ -769,7 +645,7 @@ sotto_err sotto_session_broken(sotto_session *s)
 {
     if (s->phase != SI_OPEN)
         return s->error != SOTTO_OK ? s->error : SOTTO_E_PROTOCOL;
-    return fail_with_close(s, SOTTO_E_PROTOCOL, "protocol_error");
+    return si_session_fail_with_close(s, SOTTO_E_PROTOCOL, "protocol_error");
 }
 
 /* ---- Looking --------------------------------------------------------------------------------- */
