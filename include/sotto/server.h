@@ -35,8 +35,8 @@ typedef struct sotto_peer {
     uint64_t connection; /* number of the connection, unique in this server */
 } sotto_peer;
 
-/* A call that waits for its answer: a plain value, to be copied freely.  It stays harmless for
- * ever: answering twice, too late, or after the client is gone does nothing. */
+/* A call that waits for its answer: a plain value, to be copied freely.  It stays harmless as
+ * long as the server lives: answering twice, too late, or after the client is gone does nothing. */
 typedef struct sotto_call {
     uint64_t slot;
     uint64_t generation;
@@ -86,7 +86,8 @@ typedef struct sotto_server_options {
     uint32_t max_connections;      /* of the whole server [4096] */
     uint32_t max_unauthenticated;  /* of these, before their handshake is done [1024] */
     uint32_t max_calls;            /* in flight for one connection [1024] */
-    /* bytes waiting for one slow client before its requests wait too [4194304] */
+    /* bytes waiting for one slow client before its requests wait, too; answers to calls in flight
+     * go on piling up to 16 times of it, then the connection ends [4194304] */
     uint32_t max_output;
     uint32_t call_timeout_ms; /* an unanswered call ends with deadline_exceeded [60000] */
     const char *agent;        /* told to clients, at most 128 bytes ["sotto/VERSION"] */
@@ -135,11 +136,12 @@ SOTTO_API const char *sotto_server_address(const sotto_server *server);
  */
 SOTTO_API void sotto_server_drain(sotto_server *server, uint32_t timeout_ms);
 
-/* Wait until the server has ended after a drain.  E_USAGE when it was not started. */
+/* Wait until the server has ended after a drain; one thread, once.  E_USAGE when it was not
+ * started. */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_server_wait(sotto_server *server);
 
 /* End everything at once, wait for the workers, wipe and release.  NULL is allowed.  Never from a
- * handler. */
+ * handler; nobody may answer, drain or query meanwhile or later. */
 SOTTO_API void sotto_server_free(sotto_server *server);
 
 /* What happened so far. */
@@ -160,9 +162,10 @@ SOTTO_API void sotto_server_get_stats(const sotto_server *server, sotto_server_s
  * Answer CALL with the LEN bytes of JSON text at CONTENT, copied.  In the handler, or later from
  * any thread.
  *
- * E_JSON: not strict JSON, or nested deeper than 63; the client gets `internal`.  E_TOO_LARGE: more than the client takes; it
- * gets `too_large`.  E_GONE: answered before, or the client is gone (a call from another thread
- * returns SOTTO_OK then, since the answer is only handed over).  E_NOMEM: nothing was sent.
+ * E_JSON: not strict JSON, or nested deeper than 63; the client gets `internal`.  E_TOO_LARGE: more
+ * than the client takes; it gets `too_large`.  E_GONE: answered before, or the client is gone.
+ * E_NOMEM: nothing was sent.  From another thread the answer is only handed over: SOTTO_OK then
+ * says nothing of these, only E_NOMEM is told.
  */
 SOTTO_API sotto_err sotto_answer(sotto_server *server, sotto_call call, const char *content,
                                  size_t len);

@@ -1,13 +1,31 @@
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "net/internal.h"
+
+enum { DESCRIPTORS_NEEDED = 8 };
 
 sotto_err si_net_err(int uv_status)
 {
     if (uv_status == 0)
         return SOTTO_OK;
     return uv_status == UV_ENOMEM ? SOTTO_E_NOMEM : SOTTO_E_SYSTEM;
+}
+
+/* libuv's first loop in a process aborts when it finds no descriptors for itself; so look before.
+ * Another thread may take them in between. */
+static bool descriptors_left(void)
+{
+    int fds[DESCRIPTORS_NEEDED];
+    int count = 0;
+
+    while (count < DESCRIPTORS_NEEDED && (fds[count] = eventfd(0, EFD_CLOEXEC)) >= 0)
+        count++;
+    for (int i = 0; i < count; i++)
+        (void)close(fds[i]);
+    return count == DESCRIPTORS_NEEDED;
 }
 
 sotto_err si_loop_new(struct si_loop **out)
@@ -18,6 +36,10 @@ sotto_err si_loop_new(struct si_loop **out)
     *out = NULL;
     if (loop == NULL)
         return SOTTO_E_NOMEM;
+    if (!descriptors_left()) {
+        free(loop);
+        return SOTTO_E_SYSTEM;
+    }
     /* Zeroed: the padding behind a read is looked at, though never used. */
     loop->read_buf = calloc(1, SI_STREAM_READ_SIZE + SI_STREAM_PADDING);
     if (loop->read_buf == NULL)

@@ -11,6 +11,10 @@
 
 #include "server/internal.h"
 
+/* A client that reads as fast as we answer could keep its worker for itself: so many rounds of
+ * output and input a turn. */
+enum { ROUNDS_MAX = 4 };
+
 static struct si_counters *counters(const struct si_conn *conn)
 {
     return &conn->worker->server->counters;
@@ -51,21 +55,17 @@ static void unmark_dirty(struct si_conn *conn)
 }
 
 /* The link sends a message. */
-static sotto_err send_message(void *user, const struct si_span *pieces, size_t count_of)
+static sotto_err send_message(void *user, const struct si_span *pieces, size_t piece_count)
 {
-    enum { PIECES_MAX = 16 };
     struct si_conn *conn = user;
     uint64_t hard = (uint64_t)conn->worker->server->limits.max_output * SI_OUTPUT_HARD_FACTOR;
-    sotto_piece list[PIECES_MAX];
     sotto_err err;
 
-    if (count_of > PIECES_MAX)
-        return SOTTO_E_USAGE;
-    for (size_t i = 0; i < count_of; i++)
-        list[i] = (sotto_piece){pieces[i].ptr, pieces[i].len};
+    if (!sotto_session_is_open(conn->session))
+        return SOTTO_E_GONE; /* it is ending; what is queued still leaves */
     err = sotto_session_output_waiting(conn->session) > hard
               ? SOTTO_E_LOST
-              : sotto_session_send(conn->session, list, count_of);
+              : si_session_send_spans(conn->session, pieces, piece_count);
     if (err != SOTTO_OK && err != SOTTO_E_TOO_LARGE)
         conn->broken = true;
     mark_dirty(conn);
@@ -85,6 +85,8 @@ static bool send_output(struct si_conn *conn)
         return false;
     if (len > 0)
         sotto_session_sent(conn->session, taken);
+    if (len > 0 && taken > 0 && conn->paused)
+        si_session_alive(conn->session);
     return true;
 }
 
@@ -137,13 +139,19 @@ static sotto_err on_message(struct si_conn *conn, const sotto_event *event)
     }
 }
 
-/* Fetch and handle what the session has.  An error: the connection cannot go on at all. */
+static bool output_is_full(const struct si_conn *conn)
+{
+    return sotto_session_output_waiting(conn->session) > conn->worker->server->limits.max_output;
+}
+
+/* Fetch and handle what the session has, until the output is full.  An error: the connection
+ * cannot go on at all. */
 static sotto_err handle_events(struct si_conn *conn)
 {
     sotto_event event;
     sotto_err err = SOTTO_OK;
 
-    while (err == SOTTO_OK && !conn->broken &&
+    while (err == SOTTO_OK && !conn->broken && !output_is_full(conn) &&
            sotto_session_next(conn->session, &event) == SOTTO_OK) {
         if (event.type == SOTTO_EVENT_OPEN)
             err = open_link(conn);
@@ -153,35 +161,33 @@ static sotto_err handle_events(struct si_conn *conn)
     return err;
 }
 
-static bool output_is_full(const struct si_conn *conn)
-{
-    return sotto_session_output_waiting(conn->session) > conn->worker->server->limits.max_output;
-}
-
-/* Read no more; DATA is fed when the output has drained. */
+/* Read no more; what has arrived is handled when the output has drained: the messages that the
+ * session has, then DATA. */
 static sotto_err pause_with(struct si_conn *conn, const uint8_t *data, size_t len)
 {
-    sotto_err err = si_buf_reserve(&conn->stash, len + SI_STREAM_PADDING);
+    sotto_err err = si_session_hold(conn->session);
 
     conn->paused = true;
     si_stream_pause(conn->stream, true);
-    return err == SOTTO_OK ? si_buf_put(&conn->stash, data, len) : err;
+    if (err == SOTTO_OK && len > 0 &&
+        (err = si_buf_reserve(&conn->stash, len + SI_STREAM_PADDING)) == SOTTO_OK)
+        err = si_buf_put(&conn->stash, data, len);
+    return err;
 }
 
-/* Feed DATA, until the output is full: what is left then waits in the stash, and reading stops. */
-static sotto_err feed(struct si_conn *conn, uint8_t *data, size_t len)
+/* Handle what the session has and then DATA, until the output is full. */
+static sotto_err take_in(struct si_conn *conn, uint8_t *data, size_t len)
 {
-    sotto_err err = SOTTO_OK;
+    sotto_err err;
 
-    while (len > 0 && err == SOTTO_OK && !conn->broken) {
+    while ((err = handle_events(conn)) == SOTTO_OK && !conn->broken) {
         size_t taken;
 
         if (output_is_full(conn))
             return pause_with(conn, data, len);
         /* A session that fails says by sotto_session_want() what is left to do. */
-        if (sotto_session_feed(conn->session, data, len, &taken, si_now()) != SOTTO_OK)
+        if (len == 0 || sotto_session_feed(conn->session, data, len, &taken, si_now()) != SOTTO_OK)
             return SOTTO_OK;
-        err = handle_events(conn);
         data += taken;
         len -= taken;
     }
@@ -191,14 +197,12 @@ static sotto_err feed(struct si_conn *conn, uint8_t *data, size_t len)
 static sotto_err resume(struct si_conn *conn)
 {
     struct si_buf stash = conn->stash;
-    sotto_err err = SOTTO_OK;
+    sotto_err err;
 
     conn->paused = false;
     si_stream_pause(conn->stream, false);
-    if (stash.len > 0) {
-        conn->stash = si_buf(stash.max); /* feeding may fill it again */
-        err = feed(conn, stash.ptr, stash.len);
-    }
+    conn->stash = si_buf(stash.max); /* taking it in may fill it again */
+    err = take_in(conn, stash.ptr, stash.len);
     si_buf_free(&stash);
     return err;
 }
@@ -212,7 +216,7 @@ static void received(void *user, uint8_t *data, size_t len)
     if (len == 0)
         leave_to_session(sotto_session_eof(conn->session, si_now()));
     else
-        err = feed(conn, data, len);
+        err = take_in(conn, data, len);
     conn->broken = conn->broken || err != SOTTO_OK;
     si_conn_pump(conn);
     si_worker_flush(worker);
@@ -312,7 +316,7 @@ void si_conn_pump(struct si_conn *conn)
     bool again = !conn->broken;
 
     unmark_dirty(conn);
-    while (again) {
+    for (unsigned round = 0; again && round < ROUNDS_MAX; round++) {
         if (!obey(conn, &again)) {
             si_conn_free(conn);
             return;
@@ -325,6 +329,8 @@ void si_conn_pump(struct si_conn *conn)
     count_requests(conn);
     unmark_dirty(conn);
     set_timer(conn);
+    if (again)
+        si_timer_set(conn->timer, 0); /* the others first, then this one goes on */
 }
 
 void si_conn_drain(struct si_conn *conn)

@@ -52,7 +52,8 @@ struct sotto_server {
     char address[64];
     struct si_worker **workers; /* of worker_count, each NULL before the start */
     unsigned worker_count;
-    bool started, joined;
+    atomic_bool started; /* from before the first thread runs: handlers answer at once */
+    bool joined;
     struct si_counters counters;
 };
 
@@ -106,7 +107,6 @@ struct si_worker {
     sotto_server *server;
     unsigned index;
     pthread_t thread;
-    pthread_t self; /* set by the thread itself */
     struct si_loop *loop;
     struct si_listener *listener; /* NULL once it drains */
     struct si_waker *waker;

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -89,6 +90,9 @@ static sotto_err take_address(sotto_server *server, const char *listen, sotto_er
 
     if (err != SOTTO_OK)
         return err;
+    if (address.fingerprint[0] != '\0')
+        return usage(error,
+                     "a fingerprint in the address to listen on: the key pair says who we are");
     return si_resolve_now(address.host, address.port, &server->listen, 1, &count, error);
 }
 
@@ -261,21 +265,28 @@ sotto_err sotto_server_start(sotto_server *server, sotto_error *error)
 {
     sotto_err err;
 
-    if (server->started)
-        return usage(error, "it was started already");
+    if (server->started) {
+        (void)si_error(error, SOTTO_E_USAGE, "cannot start the server");
+        si_error_why(error, "it was started already");
+        return SOTTO_E_USAGE;
+    }
     if ((err = make_workers(server, error)) != SOTTO_OK) {
         free_workers(server);
         return err;
     }
+    server->started = true;
     for (unsigned i = 0; i < server->worker_count; i++) {
         if ((err = si_worker_start(server->workers[i])) == SOTTO_OK)
             continue;
+        (void)si_error(error, err, "cannot start thread %u of %u", i + 1, server->worker_count);
+        si_error_errno(error, errno);
+        si_error_hint(error, "allow more threads, or ask for fewer workers");
         drain_and_join(server, i);
+        server->started = false;
         free_workers(server);
         server->address[0] = '\0';
-        return si_error(error, err, "cannot start a thread");
+        return err;
     }
-    server->started = true;
     return SOTTO_OK;
 }
 

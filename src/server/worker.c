@@ -2,6 +2,8 @@
  * One worker: a thread with its loop, its listener (SO_REUSEPORT spreads the connections), its
  * connections, and a mailbox for what other threads want.
  */
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,6 +17,9 @@ struct si_mail {
     size_t content_len, message_len;
     char text[];
 };
+
+/* The worker whose thread this is. */
+static _Thread_local struct si_worker *current;
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
@@ -30,6 +35,12 @@ static sotto_err answer_now(struct si_worker *worker, enum si_answer_kind kind, 
         return si_calls_answer_error(worker->calls, call, content, message);
     }
     return SOTTO_E_USAGE;
+}
+
+static void free_mail(struct si_mail *mail)
+{
+    si_wipe(mail->text, mail->content_len + mail->message_len);
+    free(mail);
 }
 
 static sotto_err post(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
@@ -57,7 +68,7 @@ static sotto_err post(struct si_worker *worker, enum si_answer_kind kind, sotto_
 sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
                            struct si_span content, struct si_span message)
 {
-    if (pthread_equal(pthread_self(), worker->self))
+    if (worker == current)
         return answer_now(worker, kind, call, content, message);
     return post(worker, kind, call, content, message);
 }
@@ -140,7 +151,7 @@ static void on_mail(void *user)
         if (answer_now(worker, mail->kind, mail->call, content, message) == SOTTO_E_NOMEM)
             (void)answer_now(worker, SI_ANSWER_ERROR, mail->call, si_span_str("internal"),
                              si_span(NULL, 0));
-        free(mail);
+        free_mail(mail);
         mail = next;
     }
     if (drain_asked)
@@ -175,7 +186,7 @@ static void *run(void *user)
 {
     struct si_worker *worker = user;
 
-    worker->self = pthread_self();
+    current = worker;
     si_loop_run(worker->loop);
     close_all(worker);
     return NULL;
@@ -183,7 +194,16 @@ static void *run(void *user)
 
 sotto_err si_worker_start(struct si_worker *worker)
 {
-    return pthread_create(&worker->thread, NULL, run, worker) == 0 ? SOTTO_OK : SOTTO_E_SYSTEM;
+    sigset_t all, before;
+    int failed;
+
+    /* Signals are the host's: none is delivered to a thread of ours. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failed = pthread_create(&worker->thread, NULL, run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+    return failed == 0 ? SOTTO_OK : SOTTO_E_SYSTEM;
 }
 
 void si_worker_join(struct si_worker *worker)
@@ -201,7 +221,7 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
 
     *out = NULL;
     if (worker == NULL)
-        return si_error(error, SOTTO_E_NOMEM, "cannot start the server");
+        return si_error(error, SOTTO_E_NOMEM, "cannot start the server: out of memory");
     worker->server = server;
     worker->index = index;
     worker->mail_end = &worker->mail;
@@ -212,7 +232,7 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
         (err = si_waker_new(worker->loop, on_mail, worker, &worker->waker)) != SOTTO_OK ||
         (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
             SOTTO_OK) {
-        (void)si_error(error, err, "cannot start the server");
+        (void)si_error(error, err, "cannot start the server: %s", sotto_strerror(err));
         si_worker_free(worker);
         return err;
     }
@@ -239,7 +259,7 @@ void si_worker_free(struct si_worker *worker)
     while (worker->mail != NULL) {
         struct si_mail *next = worker->mail->next;
 
-        free(worker->mail);
+        free_mail(worker->mail);
         worker->mail = next;
     }
     pthread_mutex_destroy(&worker->lock);
