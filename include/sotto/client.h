@@ -28,13 +28,14 @@ typedef struct sotto_client sotto_client;
 typedef void sotto_client_trace(void *user, sotto_stage stage, const char *text,
                                 int64_t elapsed_us);
 
-/* Policy `ask`: nonzero to trust KEY for ADDRESS from now on.  Called without a connection, so it
- * may take its time. */
+/* Policy `ask`: nonzero to trust KEY for ADDRESS from now on.  No connection is
+ * being set up meanwhile, so it may take its time. */
 typedef int sotto_client_ask(void *user, const char *address, const sotto_public_key *key,
                              const char *fingerprint);
 
 /* Set SIZE with SOTTO_CLIENT_OPTIONS_INIT; 0 or NULL means the default in brackets.  Everything is
- * copied or read during sotto_client_new(), except the borrowed key pair. */
+ * copied or read during sotto_client_new(), except what is borrowed.  The callbacks must not use
+ * the client. */
 typedef struct sotto_client_options {
     size_t size;
     const char *address;          /* "host:port" or "sotto://FINGERPRINT@host:port" */
@@ -72,7 +73,8 @@ typedef struct sotto_client_options {
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_client_new(const sotto_client_options *options,
                                                       sotto_client **out, sotto_error *error);
 
-/* Say goodbye (without waiting for it), wipe and release.  NULL is allowed. */
+/* Say goodbye, wipe and release.  Does not wait for the server, except after a notification: at
+ * most a second, so that it arrives.  NULL is allowed. */
 SOTTO_API void sotto_client_free(sotto_client *client);
 
 /* Answer of a call.  Free with sotto_reply_free(). */
@@ -83,13 +85,16 @@ typedef struct sotto_reply {
     char *error_code;
     char *error_message; /* its text, made harmless for a terminal, or NULL */
     char *error_data;    /* JSON text, or NULL */
-    int maybe_executed;  /* the call failed on the way, and the server may have run it */
+    /* The call failed, and the server may have run it all the same: the connection or the time
+     * ended behind the request, or its answer was too large.  Do not send it again without
+     * thinking. */
+    int maybe_executed;
 } sotto_reply;
 
 SOTTO_API void sotto_reply_free(sotto_reply *reply);
 
 /* One part of an answer in several: JSON text, borrowed.  Nonzero ends the call with
- * E_CANCELLED. */
+ * E_CANCELLED.  It must not use the client. */
 typedef int sotto_client_part(void *user, const char *content, size_t len);
 
 /* For one call; zero is right for all of it. */
@@ -107,9 +112,13 @@ typedef struct sotto_call_options {
  * E_RESOLVE, E_CONNECT, E_LOST, E_TIMEOUT.  E_KEY_UNKNOWN, E_KEY_UNKNOWN_CURVE, E_KEY_MISMATCH,
  * E_TRUST_STORE: the trust table stopped it.
  * E_REFUSED, E_HANDSHAKE, E_PARAMETERS, E_AUTH, E_DH, E_PROTOCOL: bootstrap or session failed.
- * E_TOO_LARGE: not sent, more than the server takes.  E_NOT_FOUND, E_DENIED, E_UNAVAILABLE,
- * E_CANCELLED, E_CALL: the server's error answer.  E_NOMEM, E_SYSTEM, E_CRYPTO, E_RANDOM.  The
- * client stays usable after every error.
+ * E_TOO_LARGE: not sent, more than the server takes; or answered, and more than we take (see
+ * maybe_executed).  E_NOT_FOUND, E_DENIED, E_UNAVAILABLE, E_CANCELLED, E_CALL: the server's error
+ * answer.  E_UNAVAILABLE also when the server is busy or takes nothing any more.  E_NOMEM,
+ * E_SYSTEM, E_CRYPTO, E_RANDOM.  The client stays usable after every error.
+ *
+ * The time limit holds for everything, with one exception: another process that holds the lock of
+ * known_servers is waited for up to 5 s when a key has to be pinned.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_client_call(sotto_client *client, const char *endpoint,
                                                        const char *content, size_t len,

@@ -1,7 +1,7 @@
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "client/internal.h"
 #include "sotto/json.h"
 
@@ -13,111 +13,6 @@ enum {
 static int64_t deadline_in(uint32_t ms)
 {
     return si_now() + (int64_t)ms * 1000000;
-}
-
-/* ---- Words ----------------------------------------------------------------------------------- */
-
-void si_client_trace(sotto_client *client, sotto_stage stage, const char *fmt, ...)
-{
-    int64_t now = si_now();
-    char text[512];
-    va_list args;
-
-    if (client->trace == NULL)
-        return;
-    va_start(args, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    client->trace(client->user, stage, text, (now - client->traced_at) / 1000);
-    client->traced_at = si_now();
-}
-
-/* What a refusal means for the caller. */
-static sotto_err refusal_err(const char *code)
-{
-    if (strcmp(code, "busy") == 0)
-        return SOTTO_E_UNAVAILABLE;
-    if (strcmp(code, "client_key_required") == 0)
-        return SOTTO_E_DENIED;
-    return SOTTO_E_REFUSED;
-}
-
-static const char *refusal_hint(const char *code)
-{
-    static const char *const hints[][2] = {
-        {"unsupported_pattern",
-         "the server is gated and this client is not, or the reverse: --gate"},
-        {"unsupported_curve", "the server has no key on this curve: try the other --curve"},
-        {"unsupported_cipher", "try the other --cipher"},
-        {"unsupported_version", "one of the two speaks a newer protocol: upgrade the other"},
-        {"unknown_epoch", "the server was restarted: try again"},
-        {"client_key_required",
-         "give this client an identity that the server knows: --identity KEY"},
-        {"busy", "try again later"},
-    };
-
-    for (size_t i = 0; i < SI_COUNT(hints); i++) {
-        if (strcmp(hints[i][0], code) == 0)
-            return hints[i][1];
-    }
-    return "is this a Sotto server?";
-}
-
-static void explain_refusal(const struct si_wire *wire, sotto_error *error)
-{
-    const char *code = sotto_session_refusal_code(wire->session);
-    const char *message = sotto_session_refusal_message(wire->session);
-
-    si_error_why(error, "it refused with `%s`%s%s", code, message[0] ? ": " : "", message);
-    si_error_hint(error, "%s", refusal_hint(code));
-}
-
-static void explain_handshake(sotto_stage stage, bool gate, sotto_error *error)
-{
-    if (stage == SOTTO_STAGE_SESSION) {
-        si_error_why(error,
-                     "it closed the connection without a word: its secrets or its key differ");
-        si_error_hint(
-            error, "give both sides the secrets made together (--secrets), or start anew: --fresh");
-    } else {
-        si_error_why(error, "it closed the connection without a word%s",
-                     gate ? ": its gate needs the same secrets" : "");
-        si_error_hint(error, "is this a Sotto server, and are these its clients' secrets?");
-    }
-}
-
-sotto_err si_client_explain(const sotto_client *client, const struct si_wire *wire,
-                            sotto_stage stage, sotto_err err, sotto_error *error)
-{
-    sotto_client *c = wire->client;
-    bool refused = err == SOTTO_E_REFUSED;
-    const char *code = refused ? sotto_session_refusal_code(wire->session) : "";
-
-    c->epoch_refused = strcmp(code, "unknown_epoch") == 0;
-    c->retry_after_ms = sotto_session_refusal_retry_ms(wire->session);
-    if (refused)
-        err = refusal_err(code);
-    (void)si_error(error, err,
-                   stage == SOTTO_STAGE_SESSION ? "cannot start a session with %s"
-                                                : "cannot bootstrap with %s",
-                   client->address.text);
-    if (refused) {
-        explain_refusal(wire, error);
-    } else if (err == SOTTO_E_HANDSHAKE) {
-        explain_handshake(stage, client->gate, error);
-    } else if (err == SOTTO_E_DENIED) {
-        si_error_why(error, "it serves only clients whose key it knows%s",
-                     client->identity == NULL ? ", and this one has none" : "");
-        si_error_hint(error,
-                      "give an identity that is in the server's --clients file: --identity KEY");
-    } else {
-        si_error_why(error, "%s", sotto_strerror(err));
-        if (err == SOTTO_E_AUTH)
-            si_error_hint(error,
-                          "the bytes were changed on the way, or the secrets differ: --fresh");
-    }
-    si_error_stage(error, stage);
-    return err;
 }
 
 /* ---- Options --------------------------------------------------------------------------------- */
@@ -144,6 +39,8 @@ static sotto_err check_options(const sotto_client_options *o, sotto_error *error
         return usage(error, "trust `ask` needs somebody to ask");
     if (o->max_message != 0 && o->max_message < SOTTO_MESSAGE_MAX_LEAST)
         return usage(error, "max_message is below 1024");
+    if (o->max_iterations != 0 && o->max_iterations < SOTTO_ITERATIONS_DEFAULT)
+        return usage(error, "max_iterations is below 10000, the least that a client takes");
     if (o->fingerprint != NULL && !sotto_is_fingerprint(o->fingerprint))
         return usage(error, "the fingerprint is not \"SHA256:\" and 43 characters of base64");
     return SOTTO_OK;
@@ -257,7 +154,7 @@ void sotto_client_free(sotto_client *c)
 {
     if (c == NULL)
         return;
-    si_wire_close(c->wire, c->notified ? deadline_in(GOODBYE_MS) : 0);
+    si_wire_close(c->wire, c->wire != NULL && c->wire->notified ? deadline_in(GOODBYE_MS) : 0);
     si_timer_close(c->timer);
     si_loop_free(c->loop);
     si_scratch_wipe(&c->scratch);
@@ -287,15 +184,8 @@ static char *copy_text(struct si_span text, bool harmless)
     if (text.len > 0)
         memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
-    for (size_t i = 0; harmless && i < text.len; i++) {
-        unsigned char c = (unsigned char)copy[i];
-        bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)copy[i + 1] < 0xa0;
-
-        if (c < 0x20 || c == 0x7f || c1)
-            copy[i] = '?';
-        if (c1)
-            copy[++i] = '?';
-    }
+    if (harmless)
+        si_text_make_harmless(copy, text.len);
     return copy;
 }
 
@@ -367,41 +257,22 @@ static sotto_err check_content(const char *content, size_t len, sotto_error *err
     return err;
 }
 
-static sotto_err explain_call(const sotto_client *c, const char *endpoint, size_t len,
-                              const sotto_reply *reply, sotto_err err, sotto_error *error)
-{
-    (void)si_error(error, err, "the call of %s at %s failed", endpoint, c->address.text);
-    if (reply != NULL && reply->error_code != NULL) {
-        si_error_why(error, "the server answered `%s`%s%s", reply->error_code,
-                     reply->error_message != NULL ? ": " : "",
-                     reply->error_message != NULL ? reply->error_message : "");
-        if (err == SOTTO_E_NOT_FOUND)
-            si_error_hint(error, "list what it has: call the endpoint $/endpoints");
-    } else if (err == SOTTO_E_TOO_LARGE) {
-        si_error_why(error, "the message would have about %zu bytes, and the server takes %u", len,
-                     sotto_session_peer_max_message(c->wire->session));
-        si_error_hint(error, "send less, or raise the server's max_message");
-    } else if (err == SOTTO_E_USAGE) {
-        si_error_why(error, "an endpoint's name has 1 to 128 bytes of A-Z a-z 0-9 . _ / -");
-    } else if (err == SOTTO_E_JSON) {
-        si_error_why(error, "the content is nested too deep: 63 levels are left for it");
-    } else if (err == SOTTO_E_DENIED) {
-        si_error_why(error, "the server serves only clients whose key it knows");
-        si_error_hint(error, "have the server's --clients file list this client's public key");
-    } else {
-        si_error_why(error, "%s%s", sotto_strerror(err),
-                     reply != NULL && reply->maybe_executed ? "; the server may have run it" : "");
-    }
-    si_error_stage(error, SOTTO_STAGE_CALL);
-    return err;
-}
-
 /* Milliseconds left for the server, at least 1. */
 static uint32_t time_left_ms(int64_t deadline)
 {
     int64_t left = (deadline - si_now()) / 1000000;
 
     return left < 1 ? 1 : (uint32_t)left;
+}
+
+/* May the server have run a call that ended with ERR?  Its own word counts, where it is clear. */
+static bool may_have_run(const struct waiting *w, sotto_err err)
+{
+    if (err == SOTTO_OK || w->stopped)
+        return false;
+    if (w->reply->error_code != NULL) /* its handler had begun, or its answer was too large */
+        return err == SOTTO_E_TIMEOUT || err == SOTTO_E_CANCELLED || err == SOTTO_E_TOO_LARGE;
+    return err != SOTTO_E_DENIED;
 }
 
 /* Send the request and wait for its end. */
@@ -421,14 +292,38 @@ static sotto_err exchange(sotto_client *c, struct si_span endpoint, struct si_sp
     err = si_wire_wait(wire, &w->done, deadline);
     if (w->done)
         err = w->err;
-    w->reply->maybe_executed = !w->done || (w->reply->error_code == NULL && err != SOTTO_OK &&
-                                            err != SOTTO_E_DENIED && !w->stopped);
+    w->reply->maybe_executed = may_have_run(w, err);
+    if (w->done && (err == SOTTO_OK || w->reply->error_code != NULL))
+        wire->notified = false; /* what went before it has arrived */
     /* Nobody calls back into W, which ends here. */
     if (!w->done || w->stopped) {
         si_pending_cancel(wire->pending, id);
         si_wire_pump(wire);
     }
     return err;
+}
+
+/* What can be wrong before anything is sent, and then the session. */
+static sotto_err prepare(sotto_client *c, const char *endpoint, struct si_span content,
+                         int64_t *deadline, sotto_error *error)
+{
+    sotto_err err;
+
+    c->traced_at = si_now();
+    if (!si_endpoint_name_ok(si_span_str(endpoint), true))
+        return si_client_explain_call(c, endpoint, content.len, NULL, SOTTO_E_USAGE, error);
+    err = check_content((const char *)content.ptr, content.len, error);
+    return err == SOTTO_OK ? si_client_session(c, deadline, error) : err;
+}
+
+/* A session that ended with a breach has told the server so: let it hear, within the call's
+ * time. */
+static void drop_if_over(sotto_client *c, int64_t deadline)
+{
+    if (!c->wire->over)
+        return;
+    si_wire_close(c->wire, c->wire->err == SOTTO_E_PROTOCOL ? deadline : 0);
+    c->wire = NULL;
 }
 
 sotto_err sotto_client_call(sotto_client *c, const char *endpoint, const char *content, size_t len,
@@ -441,15 +336,16 @@ sotto_err sotto_client_call(sotto_client *c, const char *endpoint, const char *c
     sotto_err err;
 
     memset(reply, 0, sizeof *reply);
-    c->traced_at = si_now();
     deadline = deadline_in(options != NULL && options->timeout_ms != 0 ? options->timeout_ms
                                                                        : c->timeout_ms);
-    if ((err = check_content((const char *)text.ptr, text.len, error)) != SOTTO_OK ||
-        (err = si_client_session(c, &deadline, error)) != SOTTO_OK)
+    if ((err = prepare(c, endpoint, text, &deadline, error)) != SOTTO_OK)
         return err;
     err = exchange(c, si_span_str(endpoint), text, deadline, &w);
-    if (err != SOTTO_OK)
-        return explain_call(c, endpoint, text.len, reply, err, error);
+    if (err != SOTTO_OK) {
+        err = si_client_explain_call(c, endpoint, text.len, reply, err, error);
+        drop_if_over(c, deadline);
+        return err;
+    }
     si_client_trace(c, SOTTO_STAGE_CALL, "%s answered with %zu bytes", endpoint,
                     reply->content_len);
     return SOTTO_OK;
@@ -462,20 +358,19 @@ sotto_err sotto_client_notify(sotto_client *c, const char *endpoint, const char 
     int64_t deadline = deadline_in(c->timeout_ms);
     sotto_err err;
 
-    c->traced_at = si_now();
-    if ((err = check_content((const char *)text.ptr, text.len, error)) != SOTTO_OK ||
-        (err = si_client_session(c, &deadline, error)) != SOTTO_OK)
+    if ((err = prepare(c, endpoint, text, &deadline, error)) != SOTTO_OK)
         return err;
     err = si_pending_notify(c->wire->pending, si_span_str(endpoint), text);
     if (err != SOTTO_OK)
-        return explain_call(c, endpoint, text.len, NULL, err, error);
-    c->notified = true;
+        return si_client_explain_call(c, endpoint, text.len, NULL, err, error);
+    c->wire->notified = true;
     si_wire_pump(c->wire);
     while (err == SOTTO_OK && !c->wire->over && sotto_session_output_waiting(c->wire->session) > 0)
         err = si_wire_step(c->wire, deadline);
     if (err == SOTTO_OK && c->wire->over)
         err = c->wire->err;
-    return err == SOTTO_OK ? SOTTO_OK : explain_call(c, endpoint, text.len, NULL, err, error);
+    return err == SOTTO_OK ? SOTTO_OK
+                           : si_client_explain_call(c, endpoint, text.len, NULL, err, error);
 }
 
 void sotto_reply_free(sotto_reply *reply)

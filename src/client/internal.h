@@ -2,6 +2,7 @@
  * client/internal.h: what the files of the client share.
  *
  *     client.c    the object, calls
+ *     words.c     trace and errors
  *     steps.c     what stands before a call: bootstrap, trust, PSK, session
  *     wire.c      one connection: stream and session joined, driven until something has happened
  *
@@ -34,6 +35,7 @@ struct si_wire {
     bool documented; /* bootstrap: `bootstrap` is there */
     bool opened;
     bool draining; /* no new calls, please */
+    bool notified; /* a notification left, and no answer has come since */
     bool closed;   /* the server's close has come */
     bool over;     /* nothing more will happen; ERR says why */
     bool broken;   /* the connection itself: nothing can be sent or received */
@@ -66,7 +68,6 @@ struct sotto_client {
     struct si_timer *timer; /* wakes the loop at the nearest deadline */
     struct si_scratch scratch;
     struct si_wire *wire; /* the open session, or NULL */
-    bool notified;        /* somebody may not have been answered: say goodbye properly */
     int64_t traced_at;
     sotto_client_stats stats;
 
@@ -77,6 +78,8 @@ struct sotto_client {
     struct si_cached result;
     bool has_result;
     int64_t result_expires; /* INT64_MAX: not said */
+
+    sotto_public_key accepted; /* by whoever was asked; curve 0: nobody was */
 
     /* of the last refusal */
     bool epoch_refused;
@@ -105,8 +108,8 @@ void si_wire_poll(struct si_wire *wire);
 /* Send what waits, and do what the session wants. */
 void si_wire_pump(struct si_wire *wire);
 
-/* End it.  An open session says goodbye; with a DEADLINE in the future, wait for the server's close
- * until then. */
+/* End it.  An open session says goodbye.  With a DEADLINE in the future, wait until then, at most a
+ * second, for the server to hear the last word. */
 void si_wire_close(struct si_wire *wire, int64_t deadline);
 
 /* ---- steps.c --------------------------------------------------------------------------------- */
@@ -119,7 +122,7 @@ SOTTO_MUST_CHECK sotto_err si_client_bootstrap(sotto_client *client, int64_t *de
 SOTTO_MUST_CHECK sotto_err si_client_session(sotto_client *client, int64_t *deadline,
                                              sotto_error *error);
 
-/* ---- client.c -------------------------------------------------------------------------------- */
+/* ---- words.c -------------------------------------------------------------------------------- */
 
 /* Tell the trace, if there is one: TEXT names what is finished now. */
 void si_client_trace(sotto_client *client, sotto_stage stage, const char *fmt, ...)
@@ -129,5 +132,9 @@ void si_client_trace(sotto_client *client, sotto_stage stage, const char *fmt, .
  * which is not always ERR: a refusal may mean `denied` or `unavailable`. */
 sotto_err si_client_explain(const sotto_client *client, const struct si_wire *wire,
                             sotto_stage stage, sotto_err err, sotto_error *error);
+
+/* The same for a call of ENDPOINT with LEN bytes of content; REPLY may be NULL. */
+sotto_err si_client_explain_call(const sotto_client *client, const char *endpoint, size_t len,
+                                 const sotto_reply *reply, sotto_err err, sotto_error *error);
 
 #endif

@@ -4,7 +4,7 @@
 #include "client/internal.h"
 
 enum {
-    BUSY_WAIT_MS = 200,     /* when a busy server gives no hint … */
+    BUSY_WAIT_MS = 200,     /* at least, be the server's hint smaller or none … */
     BUSY_WAIT_MAX_MS = 5000 /* … and at most, whatever it says */
 };
 
@@ -42,12 +42,16 @@ static sotto_err decide(const sotto_client *client, const sotto_public_key *show
                                  client->trust, client->known_servers, client->address.text,
                                  verdict, error);
     si_error_stage(error, SOTTO_STAGE_TRUST);
+    /* Somebody was asked about a key, and said yes: to this one, or to another? */
+    if (err == SOTTO_OK && *verdict == SOTTO_VERDICT_ASK && client->accepted.curve != 0 &&
+        sotto_public_key_equal(&client->accepted, shown))
+        *verdict = SOTTO_VERDICT_PIN;
     return err;
 }
 
 /* Policy `ask`: somebody looks at the fingerprint, without a connection and without our clock
  * running. */
-static sotto_err ask(const sotto_client *client, const sotto_public_key *key, int64_t *deadline,
+static sotto_err ask(sotto_client *client, const sotto_public_key *key, int64_t *deadline,
                      sotto_error *error)
 {
     char fingerprint[SOTTO_FINGERPRINT_SIZE];
@@ -59,8 +63,10 @@ static sotto_err ask(const sotto_client *client, const sotto_public_key *key, in
         return si_error(error, err, "cannot show the server's fingerprint");
     yes = client->ask(client->user, client->address.text, key, fingerprint);
     *deadline += si_now() - began;
-    if (yes)
+    if (yes) {
+        client->accepted = *key;
         return SOTTO_OK;
+    }
     (void)si_error(error, SOTTO_E_KEY_UNKNOWN, "the key of %s was not accepted",
                    client->address.text);
     si_error_why(error, "fingerprint %s (%s)", fingerprint, sotto_curve_name(key->curve));
@@ -69,11 +75,13 @@ static sotto_err ask(const sotto_client *client, const sotto_public_key *key, in
     return SOTTO_E_KEY_UNKNOWN;
 }
 
-/* All keys of a trusted document, at once (section 4); what is pinned already stays. */
+/* All keys of a trusted document, at once (section 4).  What is pinned already stays, and the file
+ * is not touched when nothing is new: it may be one that only root can write. */
 static sotto_err pin(const sotto_client *client, const sotto_bootstrap *b, sotto_error *error)
 {
     sotto_public_key keys[1 + SOTTO_CURVE_COUNT];
-    size_t count = 0;
+    sotto_pins pins;
+    size_t count = 0, known = 0;
     sotto_err err;
 
     keys[count++] = b->server_key;
@@ -81,7 +89,12 @@ static sotto_err pin(const sotto_client *client, const sotto_bootstrap *b, sotto
         if (b->other_keys[i].curve != 0)
             keys[count++] = b->other_keys[i];
     }
-    err = sotto_known_servers_pin(client->known_servers, client->address.text, keys, count, error);
+    err = sotto_known_servers_lookup(client->known_servers, client->address.text, &pins, error);
+    for (size_t i = 0; i < count && err == SOTTO_OK; i++)
+        known += sotto_public_key_equal(&keys[i], &pins.key[keys[i].curve - 1]) != 0;
+    if (err == SOTTO_OK && known < count)
+        err = sotto_known_servers_pin(client->known_servers, client->address.text, keys, count,
+                                      error);
     si_error_stage(error, SOTTO_STAGE_TRUST);
     return err;
 }
@@ -114,7 +127,11 @@ static sotto_err derive(sotto_client *client, const sotto_bootstrap *b, sotto_er
                      "and 10000 to %u iterations are allowed",
                      b->parameters.salt_index, b->parameters.iterations,
                      sotto_secrets_salt_count(client->secrets), client->max_iterations);
-    si_error_hint(error, "give both sides secrets that were made together: sotto secrets new DIR");
+    else
+        si_error_why(error, "%s", sotto_strerror(err));
+    if (err == SOTTO_E_PARAMETERS)
+        si_error_hint(error,
+                      "give both sides secrets that were made together: sotto secrets new DIR");
     si_error_stage(error, SOTTO_STAGE_PSK);
     return err;
 }
@@ -162,7 +179,12 @@ static sotto_err fetch(sotto_client *client, int64_t deadline, sotto_bootstrap *
     client->stats.bootstraps++;
     if ((err = si_wire_wait(wire, &wire->key_shown, deadline)) != SOTTO_OK) {
         err = si_client_explain(client, wire, SOTTO_STAGE_BOOTSTRAP, err, error);
-    } else if ((err = decide(client, &wire->server_key, verdict, error)) == SOTTO_OK) {
+    } else if (wire->over) {
+        err = si_client_explain(client, wire, SOTTO_STAGE_BOOTSTRAP, wire->err, error);
+    } else if ((err = decide(client, &wire->server_key, verdict, error)) == SOTTO_OK &&
+               *verdict == SOTTO_VERDICT_ASK) {
+        out->server_key = wire->server_key; /* the connection does not wait for a person */
+    } else if (err == SOTTO_OK) {
         /* Only now does the server see our identity. */
         err = sotto_session_accept_key(wire->session);
         si_wire_pump(wire);
@@ -171,7 +193,7 @@ static sotto_err fetch(sotto_client *client, int64_t deadline, sotto_bootstrap *
         if (err != SOTTO_OK)
             err = si_client_explain(client, wire, SOTTO_STAGE_BOOTSTRAP, err, error);
     }
-    if (err == SOTTO_OK) {
+    if (err == SOTTO_OK && wire->documented) {
         *out = wire->bootstrap;
         trace_bootstrap(client, wire);
     }
@@ -200,8 +222,10 @@ static void fill_result(const sotto_client *client, const sotto_bootstrap *b, bo
 /* Sleep on the loop, since a busy server said so; false: the deadline comes first. */
 static bool wait_ms(sotto_client *client, uint32_t n, int64_t deadline)
 {
-    uint32_t hint = n == 0 ? BUSY_WAIT_MS : n;
-    int64_t until = si_now() + ms(hint < BUSY_WAIT_MAX_MS ? hint : BUSY_WAIT_MAX_MS);
+    uint32_t hint = n < BUSY_WAIT_MS ? BUSY_WAIT_MS : n < BUSY_WAIT_MAX_MS ? n : BUSY_WAIT_MAX_MS;
+    /* Clients that were told the same do not all come back in the same instant. */
+    uint32_t jitter = (uint32_t)(si_now() / 1000 % (hint / 2));
+    int64_t until = si_now() + ms(hint + jitter);
 
     if (until >= deadline)
         return false;
@@ -224,6 +248,16 @@ static sotto_err fetch_patiently(sotto_client *client, int64_t deadline, sotto_b
     }
 }
 
+static sotto_err other_key(const sotto_client *client, sotto_error *error)
+{
+    (void)si_error(error, SOTTO_E_KEY_MISMATCH, "the key of %s is another one now",
+                   client->address.text);
+    si_error_why(error, "it changed between the question and the answer");
+    si_error_hint(error, "ask the server's operator: somebody may stand between you and it");
+    si_error_stage(error, SOTTO_STAGE_TRUST);
+    return SOTTO_E_KEY_MISMATCH;
+}
+
 sotto_err si_client_bootstrap(sotto_client *client, int64_t *deadline,
                               sotto_bootstrap_result *result, sotto_error *error)
 {
@@ -232,10 +266,15 @@ sotto_err si_client_bootstrap(sotto_client *client, int64_t *deadline,
     sotto_err err;
 
     memset(&b, 0, sizeof b);
-    if ((err = fetch_patiently(client, *deadline, &b, &verdict, error)) != SOTTO_OK)
-        goto out;
-    if (verdict == SOTTO_VERDICT_ASK &&
-        (err = ask(client, &b.server_key, deadline, error)) != SOTTO_OK)
+    err = fetch_patiently(client, *deadline, &b, &verdict, error);
+    if (err == SOTTO_OK && verdict == SOTTO_VERDICT_ASK) {
+        err = ask(client, &b.server_key, deadline, error);
+        if (err == SOTTO_OK)
+            err = fetch_patiently(client, *deadline, &b, &verdict, error);
+        if (err == SOTTO_OK && verdict == SOTTO_VERDICT_ASK)
+            err = other_key(client, error);
+    }
+    if (err != SOTTO_OK)
         goto out;
     if ((err = derive(client, &b, error)) != SOTTO_OK)
         goto out;

@@ -49,15 +49,14 @@ static void finish(struct si_wire *wire, sotto_err err)
 
 static sotto_err send_message(void *user, const struct si_span *pieces, size_t count)
 {
-    enum { PIECES_MAX = 16 };
     struct si_wire *wire = user;
-    sotto_piece list[PIECES_MAX];
+    sotto_err err = si_session_send_spans(wire->session, pieces, count);
 
-    if (count > PIECES_MAX)
-        return SOTTO_E_USAGE;
-    for (size_t i = 0; i < count; i++)
-        list[i] = (sotto_piece){pieces[i].ptr, pieces[i].len};
-    return sotto_session_send(wire->session, list, count);
+    if (err != SOTTO_E_AGAIN)
+        return err;
+    /* The server takes nothing any more: the next call looks for a better session. */
+    wire->draining = true;
+    return SOTTO_E_UNAVAILABLE;
 }
 
 /* The server has said its last word: calls without answer may have run (protocol section 7). */
@@ -204,9 +203,9 @@ static void tick(struct si_wire *wire)
     if (wire->session == NULL)
         return;
     err = sotto_session_tick(wire->session, si_now());
-    si_wire_pump(wire);
     if (err != SOTTO_OK)
         finish(wire, err);
+    si_wire_pump(wire);
 }
 
 sotto_err si_wire_step(struct si_wire *wire, int64_t deadline)
@@ -319,9 +318,14 @@ static sotto_err connect_any(struct si_wire *wire, int64_t deadline, sotto_error
     if (err != SOTTO_OK)
         return err;
     err = SOTTO_E_CONNECT;
-    for (size_t i = 0; i < client->addr_count && err == SOTTO_E_CONNECT; i++) {
+    for (size_t i = 0; i < client->addr_count; i++) {
+        /* An address that does not answer at all costs its share of the time, not all of it. */
+        int64_t now = si_now(), share = (deadline - now) / (int64_t)(client->addr_count - i);
+
         si_sockaddr_format(&client->addrs[i], text, sizeof text);
-        err = connect_to(wire, &client->addrs[i], deadline);
+        err = connect_to(wire, &client->addrs[i], now + share);
+        if (err != SOTTO_E_CONNECT && err != SOTTO_E_TIMEOUT)
+            break;
     }
     if (err == SOTTO_OK) {
         si_client_trace(client, SOTTO_STAGE_CONNECT, "%s", text);
@@ -333,7 +337,8 @@ static sotto_err connect_any(struct si_wire *wire, int64_t deadline, sotto_error
         si_error_errno(error, wire->sys_errno);
     else
         si_error_why(error, "%s", sotto_strerror(err));
-    si_error_hint(error, "is the server running, and is this its address and port?");
+    if (err == SOTTO_E_CONNECT || err == SOTTO_E_TIMEOUT)
+        si_error_hint(error, "is the server running, and is this its address and port?");
     si_error_stage(error, SOTTO_STAGE_CONNECT);
     return err;
 }
@@ -375,14 +380,14 @@ static void linger(struct si_wire *wire, int64_t until)
 
 void si_wire_close(struct si_wire *wire, int64_t deadline)
 {
+    int64_t most = si_now() + (int64_t)LINGER_MS * 1000000;
+
     if (wire == NULL)
         return;
     if (wire->session != NULL && !wire->broken && wire->opened) {
         if (!wire->over && sotto_session_close(wire->session, "done", NULL, 0) == SOTTO_OK)
             si_wire_pump(wire);
-        else
-            deadline = si_now() + (int64_t)LINGER_MS * 1000000; /* a breach was reported */
-        linger(wire, deadline);
+        linger(wire, deadline < most ? deadline : most);
     }
     si_stream_close(wire->stream);
     sotto_session_free(wire->session);
