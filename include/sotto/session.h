@@ -254,8 +254,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_send(sotto_session *session,
 /*
  * Queue a close, the last message, with CODE (at most 128 bytes) and a MESSAGE (NULL: none; left
  * out when the whole would be longer than 1024 bytes); RECONNECT_AFTER_MS goes with code
- * "draining".  A client reads on until sotto_session_peer_closed().  E_USAGE: not open; E_NOMEM:
- * nothing was queued.  A second close is ignored.
+ * "draining".  A client reads on until sotto_session_peer_closed().  E_USAGE: not open.  E_NOMEM,
+ * E_NONCE, E_CRYPTO: the session has failed.  A second close is ignored.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_close(sotto_session *session, const char *code,
                                                          const char *message,

@@ -625,7 +625,7 @@ sotto_err sotto_session_close(sotto_session *s, const char *code, const char *me
     if (strlen(code) > CLOSE_CODE_MAX)
         return SOTTO_E_USAGE;
     if ((err = queue_close(s, code, message, reconnect_after_ms)) != SOTTO_OK)
-        return err;
+        return fail(s, err); /* without a close nobody would ever end it */
     /* A server has answered everything by now.  A client reads on until the server's close. */
     if (s->is_server || s->peer_closed)
         si_session_end(s);

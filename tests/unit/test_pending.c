@@ -367,7 +367,7 @@ static void test_close(void **state)
                     "\"a\\u001b[2J\\u007f\\u009b\\u00e9\\n\\u0000b\"}}"),
                E_CLOSED);
     assert_string_equal(si_pending_close_code(w.pending), "draining");
-    assert_string_equal(si_pending_close_message(w.pending), "a?[2J??\xc3\xa9??b");
+    assert_string_equal(si_pending_close_message(w.pending), "a?[2J???\xc3\xa9??b");
     assert_int_equal(si_pending_reconnect_after_ms(w.pending), 7);
     assert_int_equal(w.count, 0);
     assert_int_equal(si_pending_in_flight(w.pending), 1);
