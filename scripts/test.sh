@@ -213,7 +213,7 @@ fi
 check 'build with clang' 300 env CC=clang CXX=clang++ "$self" build "$top/clang" -Dwerror=true || true
 
 if [ "$built" ]; then
-    suite 'tests' 300 "$gcc" meson test -C "$gcc" --timeout-multiplier 2
+    suite 'tests' 400 "$gcc" meson test -C "$gcc" --timeout-multiplier 2
 else
     not_run 'tests'
 fi
@@ -224,7 +224,7 @@ asan=$top/asan
 if check 'build with sanitizers' 300 env CC=gcc CXX=g++ "$self" build "$asan" \
     -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
     -Dc_args=-U_FORTIFY_SOURCE; then
-    suite 'tests under AddressSanitizer and UBSan' 400 "$asan" \
+    suite 'tests under AddressSanitizer and UBSan' 600 "$asan" \
         env ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
         meson test -C "$asan" --timeout-multiplier 5
@@ -242,6 +242,12 @@ else
     not_run 'symbols of the libraries'
 fi
 check 'symbols, control' 60 scripts/check-symbols.sh --control || true
+
+if [ "$built" ]; then
+    check 'embedded secrets' 300 scripts/check-embed.sh "$gcc/tools/sotto" "$top/embedded" || true
+else
+    not_run 'embedded secrets'
+fi
 
 if [ "$built" ]; then
     check 'man pages' 60 "$self" man "$gcc" || true
