@@ -258,7 +258,7 @@ static void timed_out(void *user)
 /* Everything is answered, and no more may come: the last word (protocol section 7). */
 static void close_if_done(struct si_conn *conn)
 {
-    if (conn->link == NULL || !sotto_session_is_open(conn->session) ||
+    if (conn->link == NULL || !sotto_session_is_open(conn->session) || conn->paused ||
         si_link_in_flight(conn->link) > 0)
         return;
     if (conn->peer_closed || conn->draining)
