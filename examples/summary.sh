@@ -6,7 +6,7 @@
 # member a line, then awk.
 set -eu
 
-tr ',{}[]' '\n\n\n\n\n' | LC_ALL=C awk '
+tr ',{}[]' '[\n*]' | LC_ALL=C awk '
     # "name": value
     match($0, /"[a-z_]+"[ \t]*:[ \t]*/) {
         key = substr($0, RSTART + 1)

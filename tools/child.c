@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "exec.h"
 
 /* How often to look whether a child has ended, where there is no process descriptor. */
 enum { LOOK_EVERY_MS = 20 };
@@ -20,6 +19,14 @@ static void close_fd(int *fd)
     if (*fd >= 0)
         (void)close(*fd);
     *fd = -1;
+}
+
+int64_t monotonic_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* ---- Start ----------------------------------------------------------------------------------- */

@@ -14,6 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The monotonic clock, which deadlines are measured with. */
+int64_t monotonic_ns(void);
+
 struct child {
     pid_t pid;
     int input;  /* the write end of its standard input, non-blocking; -1: closed */

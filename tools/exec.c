@@ -47,14 +47,6 @@ struct exec_pool {
     pthread_t threads[EXEC_RUNNING_MAX];
 };
 
-int64_t monotonic_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
 static void job_free(struct job *job)

@@ -48,7 +48,4 @@ void exec_pool_free(struct exec_pool *pool);
  * allowed. */
 void exec_pool_kill(struct exec_pool *pool);
 
-/* The monotonic clock. */
-int64_t monotonic_ns(void);
-
 #endif

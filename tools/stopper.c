@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "exec.h"
 #include "status.h"
 

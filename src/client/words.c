@@ -64,13 +64,16 @@ static void explain_refusal(const struct si_wire *wire, sotto_error *error)
 static void explain_handshake(sotto_stage stage, bool gate, sotto_error *error)
 {
     if (stage == SOTTO_STAGE_SESSION) {
-        si_error_why(
-            error, "it closed the connection without a word: its secrets or its key differ, or it "
-                   "is overloaded");
-        si_error_hint(
-            error, "give both sides the secrets made together (--secrets), or start anew: --fresh");
+        si_error_why(error,
+                     "it closed the connection without a word: its secrets or its key differ, "
+                     "or it is stopping or overloaded");
+        si_error_hint(error,
+                      "give both sides the secrets made together (--secrets), or start anew: "
+                      "--fresh");
     } else {
-        si_error_why(error, "it closed the connection without a word%s",
+        si_error_why(error,
+                     "it closed the connection without a word%s; or it is stopping or "
+                     "overloaded",
                      gate ? ": its gate needs the same secrets" : "");
         si_error_hint(error, "is this a Sotto server, and are these its clients' secrets?");
     }

@@ -1,6 +1,6 @@
 /*
  * The default secrets of Sotto.  They are PUBLIC: everybody has them, so they keep nobody out.
- * They are for trying things out.  `sotto secrets create` makes secrets of your own.
+ * They are for trying things out.  `sotto secrets new` makes secrets of your own.
  *
  * Made by `sotto secrets embed`.
  */

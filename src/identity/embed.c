@@ -9,7 +9,7 @@ static const char public_comment[] =
     "/*\n"
     " * The default secrets of Sotto.  They are PUBLIC: everybody has them, so they keep nobody "
     "out.\n"
-    " * They are for trying things out.  `sotto secrets create` makes secrets of your own.\n"
+    " * They are for trying things out.  `sotto secrets new` makes secrets of your own.\n"
     " *\n"
     " * Made by `sotto secrets embed`.\n"
     " */\n";

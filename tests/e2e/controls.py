@@ -1,4 +1,4 @@
-"""Does the harness notice what it is there to notice?  Each of these makes it fail and looks whether it did."""
+"""Does the harness notice what it is there to notice?  Each of these makes it fail and looks."""
 
 import signal
 
@@ -80,7 +80,7 @@ def control_checks(w):
 
 @test
 def control_program_that_lives_on(w):
-    """expect_end() has to notice a program that is still there, or the tests of killed programs prove nothing."""
+    """expect_end() has to notice a program that is still there, or it proves nothing."""
     alive = w.fifo("alive")
     w.fifo("go", writing=True)
     program = w.start("-c", WAITING, program="/bin/sh")

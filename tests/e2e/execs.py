@@ -13,8 +13,10 @@ def content_and_environment(w):
     w.run("keygen", "-o", "stranger", "--curve", "25519")
     line = w.run("fingerprint", "--line", "me_25519.pub").out.strip()
     w.write("clients", f"# known\n{line} gateway 17\n")
-    show = ('env/show=printf "{\\"endpoint\\":\\"%s\\",\\"client\\":\\"%s\\",\\"name\\":\\"%s\\",\\"ms\\":%s,\\"content\\":" '
-            '"$SOTTO_ENDPOINT" "$SOTTO_CLIENT" "$SOTTO_CLIENT_NAME" "$SOTTO_DEADLINE_MS"; cat; echo "}"')
+    form = '{"endpoint":"%s","client":"%s","name":"%s","ms":%s,"content":'
+    show = (f"env/show=printf '{form}' "
+            '"$SOTTO_ENDPOINT" "$SOTTO_CLIENT" "$SOTTO_CLIENT_NAME" "$SOTTO_DEADLINE_MS"; '
+            'cat; echo "}"')
     server = w.serve("--clients", "clients", "--client-auth", "optional", "--exec", show,
                      env={"SOTTO_CLIENT": "somebody", "SOTTO_ENDPOINT": "else"})
     for identity, client, name in (([], "", ""), (["--identity", "stranger_25519.key"], "", ""),
@@ -34,10 +36,11 @@ def a_program_starts_clean(w):
     """Default signals, and no descriptors but the standard ones, whatever the server inherited."""
     w.secrets()
     w.run("keygen", "-o", "server")
-    script = ('exec 3</dev/null 4>/dev/null 7</dev/null; trap "" HUP INT QUIT USR1 PIPE; exec "$SOTTO" serve '
+    script = ('exec 3</dev/null 4>/dev/null 7</dev/null; trap "" HUP INT QUIT USR1 PIPE; '
+              'exec env --ignore-signal=CHLD "$SOTTO" serve '
               '--listen 127.0.0.1:0 --keys server --secrets secrets/server.json '
               '--exec "fds=ls /proc/self/fd | tr \'\\\\n\' \' \' | sed \'s/.*/\\"&\\"/\'" '
-              '--exec "signals=sed -n \'s/^Sig\\\\(Blk\\\\|Ign\\\\):[[:space:]]*\\\\(.*\\\\)/\\\\2/p\' /proc/self/status'
+              '--exec "signals=sed -n \'s/^Sig[BI][lg][kn]:[[:space:]]*//p\' /proc/self/status'
               ' | tr -d \'\\\\n\' | sed \'s/.*/\\"&\\"/\'"')
     running = w.start("-c", script, program="/bin/sh", env={"SOTTO": str(w.programs["sotto"])})
     address = pin = None
@@ -59,7 +62,8 @@ def a_program_starts_clean(w):
 @test
 def exit_status(w):
     server = w.serve("--exec", "three=echo 1; exit 3", "--exec", "killed=kill -TERM $$",
-                     "--exec", "missing=/nonexistent/program", "--exec", "loud=echo to-the-operator >&2; exit 1")
+                     "--exec", "missing=/nonexistent/program",
+                     "--exec", "loud=echo to-the-operator >&2; exit 1")
     for endpoint, text in (("three", "exit status 3"), ("killed", "killed by signal 15"),
                            ("missing", "exit status 127"), ("loud", "exit status 1")):
         result = w.call(server, endpoint, status=3, name="E_CALL")
@@ -74,7 +78,8 @@ def exit_status(w):
 def output_that_is_no_json(w):
     outputs = {"text": "echo hello", "nothing": "true", "two": "echo 1 2", "cut": "printf [1,",
                "deep":
-               "printf '%65s' '' | tr ' ' '['", "binary": "printf '\"\\377\"'", "nul": "printf '1\\000'"}
+               "printf '%65s' '' | tr ' ' '['", "binary": "printf '\"\\377\"'",
+               "nul": "printf '1\\000'"}
     server = w.serve(*[o for name, command in outputs.items() for o in ("--exec",
                                                                         f"{name}={command}")])
     for name in outputs:
@@ -107,8 +112,9 @@ def input_that_is_not_read(w):
 
 @test
 def large_output(w):
-    server = w.serve("--exec", "fits=printf '\"'; head -c 16000000 /dev/zero | tr '\\0' x; printf '\"'",
-                     "--exec", "endless=yes 1", "--exec", "17=head -c 17825792 /dev/zero | tr '\\0' ' '; echo 1")
+    zeros = "head -c %d /dev/zero | tr '\\0' %s"
+    server = w.serve("--exec", f"fits=printf '\"'; {zeros % (16000000, 'x')}; printf '\"'",
+                     "--exec", "endless=yes 1", "--exec", f"17={zeros % (17825792, '_')}; echo 1")
     result = w.call(server, "fits", "--max-message", "17MiB")
     equal(len(result.out), 16000003, "length of the answer")
     for endpoint in ("endless", "17"):
@@ -121,8 +127,9 @@ def large_output(w):
 def client_gone(w):
     alive = w.fifo("alive")
     w.fifo("go", writing=True)
-    server = w.serve("--exec", "wait=" + WAITING)
-    call = w.start_call(server, "wait")
+    # No deadline that could end the program as well.
+    server = w.serve("--call-timeout", "1h", "--exec", "wait=" + WAITING)
+    call = w.start_call(server, "wait", "--timeout", "1h")
     alive.expect(b"up\n")
     call.signal(signal.SIGKILL)
     call.wait()
@@ -175,6 +182,23 @@ def too_many_programs(w):
     server.signal(signal.SIGTERM)
     server.signal(signal.SIGINT)
     equal(server.wait().status, 130, "status after a second signal")
+    alive.expect_end()
+
+
+@test
+def call_timeout(w):
+    """The server's own limit, for clients that would wait longer and for notifications."""
+    alive = w.fifo("alive")
+    w.fifo("go", writing=True)
+    server = w.serve("--call-timeout", "500ms", "--exec", "wait=" + WAITING,
+                     "--exec", 'left=echo "$SOTTO_DEADLINE_MS"')
+    check(0 < int(w.call(server, "left", "--timeout", "20s").out) <= 500, "SOTTO_DEADLINE_MS")
+    result = w.call(server, "wait", "--timeout", "50s", status=4, name="E_TIMEOUT")
+    contains(result.err, "deadline_exceeded", "the message")
+    alive.expect(b"up\n")
+    alive.expect_end()
+    w.call(server, "wait", "--notify")
+    alive.expect(b"up\n")
     alive.expect_end()
 
 

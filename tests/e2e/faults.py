@@ -126,7 +126,8 @@ def refusals(w):
                                ("malformed", 7, "E_REFUSED"),
                                ("new_code", 7, "E_REFUSED"), ("client_key_required", 8, "E_DENIED"),
                                ("busy", 11, "E_UNAVAILABLE")):
-        text = '{"error":{"code":"%s","message":"\\u001b[31mred\\u0007","retry_after_ms":60000}}' % code
+        text = ('{"error":{"code":"%s","message":"\\u001b[31mred\\u0007","retry_after_ms":60000}}'
+                % code)
         with impostor(refuse(text)) as address:
             result = w.run("call", "--timeout", "600ms", address, "echo", "1", status=status,
                            name=name)
@@ -137,7 +138,7 @@ def refusals(w):
 
 @test
 def proxy_that_changes_bytes(w):
-    """A byte changed on the way ends the handshake; the pin and the results that are kept stay good."""
+    """A byte changed on the way ends the handshake; the pin and what is kept stay good."""
     server = w.serve()
     w.call(server, "echo", "1")
 

@@ -1,7 +1,7 @@
-"""What the end-to-end tests stand on: a world of temporary folders, the command run in it, servers, FIFOs.
+"""What the end-to-end tests stand on: temporary folders, the command run in them, servers, FIFOs.
 
-Every wait is bounded.  Nothing sleeps: what has to be waited for announces itself on a pipe, a FIFO or
-by the end of a process.
+Every wait is bounded.  Nothing sleeps: what has to be waited for announces itself on a pipe, a
+FIFO or by the end of a process.
 """
 
 import os
@@ -13,14 +13,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Far more than anything takes, so that only what hangs comes to it, on a slow machine too.
 BOUND_S = 60
 
-SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehavior|runtime error:")
-ERROR = re.compile(r"sotto: (?P<what>[^\n]+?)(?:\n  (?P<why>[^\n]+?))??(?:\n  try: (?P<hint>[^\n]+?))?"
+SANITIZER = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:")
+ERROR = re.compile(r"sotto: (?P<what>[^\n]+?)(?:\n  (?P<why>[^\n]+?))??"
+                   r"(?:\n  try: (?P<hint>[^\n]+?))?"
                    r"  \[(?P<name>E_[A-Z_]+), exit (?P<status>\d+)\]\n\Z", re.S)
 READY = re.compile(r"sotto \d+\.\d+\.\d+ ready\n"
                    r"  address      (?P<address>\S+:\d+)\n"
@@ -74,7 +75,8 @@ class Result:
 
     def __str__(self):
         shown = " ".join(str(a) if len(str(a)) < 100 else str(a)[:97] + "..." for a in self.args)
-        return f"`{shown}` ended with {self.status}, printed {self.out[:600]!r} and {self.err[-900:]!r}"
+        return (f"`{shown}` ended with {self.status}, printed {self.out[:600]!r} and "
+                f"{self.err[-900:]!r}")
 
     def error(self):
         """The error in the form that every error has, at the end of standard error."""
@@ -105,7 +107,9 @@ class Fifo:
         self.open()
 
     def open(self):
-        self.fd = os.open(self.path, (os.O_RDWR if self.writing else os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC)
+        # For both on Linux: the writing end needs no reader, nor the reading end a writer.
+        how = os.O_RDWR if self.writing else os.O_RDONLY | os.O_NONBLOCK
+        self.fd = os.open(self.path, how | os.O_CLOEXEC)
 
     def read(self, bound_s=BOUND_S):
         """What comes next; b"" when the last writer has gone."""
@@ -147,8 +151,9 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
-            raise Failure(f"`{' '.join(map(str, self.args))}` did not end within {BOUND_S} s") from None
-        return Result(self.args, self.process.returncode, out.decode("utf-8", "replace"),
+            shown = " ".join(map(str, self.args))
+            raise Failure(f"`{shown}` did not end within {BOUND_S} s") from None
+        return Result(self.args, self.process.returncode, (out or b"").decode("utf-8", "replace"),
                       err.decode("utf-8", "replace"))
 
     def signal(self, number):
@@ -231,8 +236,17 @@ class World:
             if name.endswith("SAN_OPTIONS") or name == "LD_LIBRARY_PATH":
                 self.env[name] = value
         self.running = []
+        self.processes = []
+        self.stopped = False
         self.fifos = []
         self.count = 0
+
+    def kill(self):
+        """From another thread: whatever the test waits for ends now."""
+        self.stopped = True
+        for process in list(self.processes):
+            with suppress(OSError):
+                process.kill()
 
     def close(self):
         for running in reversed(self.running):
@@ -241,7 +255,7 @@ class World:
             fifo.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    # -- Files --------------------------------------------------------------------------------------
+    # -- Files -------------------------------------------------------------------------------------
 
     def __truediv__(self, name):
         return self.path / name
@@ -266,18 +280,21 @@ class World:
         self.fifos.append(fifo)
         return fifo
 
-    # -- Programs ------------------------------------------------------------------------------------
+    # -- Programs ----------------------------------------------------------------------------------
 
     def _start(self, args, env, **streams):
+        check(not self.stopped, "stopped from outside")
         # A session of its own: no terminal to ask on, and no signals but the test's.
         process = subprocess.Popen([str(a) for a in args], cwd=self.path, env={**self.env, **env},
                                    start_new_session=True, **streams)
+        self.processes.append(process)
         return process
 
-    def start(self, *args, program=None, env=None, stdin=subprocess.DEVNULL):
+    def start(self, *args, program=None, env=None, stdin=subprocess.DEVNULL,
+              stdout=subprocess.PIPE):
         """Run the command (or PROGRAM) beside the test."""
         args = [program or self.programs["sotto"], *args]
-        running = Running(args, self._start(args, env or {}, stdin=stdin, stdout=subprocess.PIPE,
+        running = Running(args, self._start(args, env or {}, stdin=stdin, stdout=stdout,
                                             stderr=subprocess.PIPE))
         self.running.append(running)
         return running
@@ -306,14 +323,15 @@ class World:
                             env={**(env or {}), "SOTTO": str(self.programs["sotto"])})
 
     @contextmanager
-    def terminal(self, *args, stdin=subprocess.DEVNULL):
-        """Run the command with a terminal to ask on; gives (running, the other end of the terminal)."""
+    def terminal(self, *args, stdin=subprocess.DEVNULL, stdout=False):
+        """Run the command with a terminal to ask on; gives (running, the terminal's other end)."""
         ours, theirs = pty.openpty()
         # The first terminal that a session's leader opens becomes the session's.
         wrapper = ["/bin/sh", "-c", 'exec 9<>"$TTY" && exec "$@" 9>&-', "sh",
                    self.programs["sotto"], *args]
         running = Running(args, self._start(wrapper, {"TTY": os.ttyname(theirs)}, stdin=stdin,
-                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+                                            stdout=theirs if stdout else subprocess.PIPE,
+                                            stderr=subprocess.PIPE))
         self.running.append(running)
         try:
             yield running, Terminal(ours)
@@ -383,6 +401,6 @@ class Terminal:
         os.write(self.fd, text.encode())
 
 
-# A program for --exec that announces itself on the FIFO alive, waits for a line on the FIFO go and then
-# answers.  While it lives, alive has a writer.
+# A program for --exec that announces itself on the FIFO alive, waits for a line on the FIFO go and
+# then answers.  While it lives, alive has a writer.
 WAITING = 'exec 8>"$W/alive"; echo up >&8; read line <"$W/go"; echo "\\"$line\\""'

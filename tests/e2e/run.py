@@ -3,9 +3,9 @@
 
     tests/e2e/run.py PATH_TO_SOTTO [--examples FOLDER] [--demo SCRIPT] [-k TEXT] [-j N] [-v]
 
---examples: where example_client and example_server are; --demo: examples/demo.sh.  -k runs the tests with TEXT
-in their names, -j N of them at a time, -v names each.  One line for each failure, and a last line
-"N passed, N failed".  Exit status 1 when one failed.
+--examples: where example_client and example_server are; --demo: examples/demo.sh.  -k runs the
+tests with TEXT in their names, -j N of them at a time, -v names each.  One line for each failure,
+and a last line "N passed, N failed".  Exit status 1 when one failed.
 """
 
 import argparse
@@ -22,9 +22,10 @@ import harness  # noqa: E402
 import calls, controls, execs, faults, local, serving, trust  # noqa: E401,E402,F401
 
 
-def run_one(function, programs):
+def run_one(function, programs, worlds):
     """None, or what went wrong in one line."""
     world = harness.World(programs)
+    worlds.append(world)
     try:
         function(world)
         return None
@@ -35,6 +36,35 @@ def run_one(function, programs):
         return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
     finally:
         world.close()
+
+
+def collect(running, verbose):
+    """(passed, failed) of the tests in RUNNING, as they end."""
+    passed = failed = 0
+    for done in concurrent.futures.as_completed(running):
+        name, wrong = running[done].__name__, done.result()
+        if wrong is not None:
+            failed += 1
+            print(f"FAILED {name}: {wrong}", flush=True)
+            continue
+        passed += 1
+        if verbose:
+            print(f"ok {name}", flush=True)
+    return passed, failed
+
+
+def run_all(tests, programs, jobs, verbose):
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        worlds = []
+        running = {pool.submit(run_one, function, programs, worlds): function for function in tests}
+        try:
+            return collect(running, verbose)
+        except (KeyboardInterrupt, SystemExit):
+            # Start no more, and end what the running ones wait for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for world in worlds:
+                world.kill()
+            raise
 
 
 def main():
@@ -57,21 +87,11 @@ def main():
         if not os.access(path, os.X_OK):
             parser.error(f"{name}: {path} is no program")
 
-    # What is pressed on the terminal is for this process, which then ends its children itself.
+    # A shell may have started us with SIGINT ignored, and the children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     tests = [function for function in harness.TESTS if options.k in function.__name__]
-    passed = failed = 0
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, options.j)) as pool:
-        running = {pool.submit(run_one, function, programs): function for function in tests}
-        for done in concurrent.futures.as_completed(running):
-            name, wrong = running[done].__name__, done.result()
-            if wrong is None:
-                passed += 1
-            else:
-                failed += 1
-                print(f"FAILED {name}: {wrong}", flush=True)
-            if options.v and wrong is None:
-                print(f"ok {name}", flush=True)
+    passed, failed = run_all(tests, programs, options.j, options.v)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

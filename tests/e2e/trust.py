@@ -222,7 +222,7 @@ def changed_key(w):
 
 @test
 def changed_key_with_the_same_epoch_refused(w):
-    """A server with another key and other secrets on a known address gets nothing but a handshake."""
+    """A server with another key and other secrets on a known address gets only a handshake."""
     old = w.serve()
     w.call(old, "echo", "1")
     old.stop()
