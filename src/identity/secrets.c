@@ -201,7 +201,7 @@ static sotto_err malformed(const struct loading *l, const uint8_t *at, const cha
         si_error_why(l->error, "line %u: %s", line, reason);
     else
         si_error_why(l->error, "%s", reason);
-    si_error_hint(l->error, "mend the file, or make new secrets with: sotto secrets create");
+    si_error_hint(l->error, "mend the file, or make new secrets with: sotto secrets new");
     return SOTTO_E_FORMAT;
 }
 
