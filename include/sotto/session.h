@@ -141,7 +141,7 @@ SOTTO_API void sotto_acceptor_free(sotto_acceptor *acceptor);
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_server_new(const sotto_acceptor *acceptor,
                                                               int64_t now, sotto_session **out);
 
-/* Server, before anything was fed: refuse with `busy` and end.  RETRY_AFTER_MS is a hint for the
+/* Server, before it has answered: refuse with `busy` and end.  RETRY_AFTER_MS is a hint for the
  * client, 0 for none. E_USAGE: too late; E_NOMEM. */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_refuse_busy(sotto_session *session,
                                                                uint32_t retry_after_ms);
@@ -181,7 +181,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_session_output(sotto_session *session
 /* LEN of these bytes have been sent. */
 SOTTO_API void sotto_session_sent(sotto_session *session, size_t len);
 
-/* How many bytes wait to be sent, sealed or not. */
+/* How many bytes wait to be sent, sealed or not, answers to keep-alives included.  A caller that
+ * does not get rid of them must stop feeding, or the session's output grows with the input. */
 SOTTO_API size_t sotto_session_output_waiting(const sotto_session *session);
 
 /* The sending side of the connection has been shut down, at time NOW. */
