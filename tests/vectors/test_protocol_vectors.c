@@ -7,6 +7,7 @@
  * document, so that a text which a side may spell as it likes is spelled as in the vectors.
  * Everything else is the product.
  */
+#include "../attack/fixed_dh.h"
 #include "../attack/peer.h"
 
 #include <stdio.h>
@@ -19,58 +20,6 @@
 #include "session/records.h"
 
 /* ---- What is replaced ------------------------------------------------------------------------ */
-
-const struct si_dh *__real_si_dh_by_name(struct si_span name);
-const struct si_dh *__real_si_curve_dh(sotto_curve curve);
-const struct si_dh *__wrap_si_dh_by_name(struct si_span name);
-const struct si_dh *__wrap_si_curve_dh(sotto_curve curve);
-
-static struct si_span ephemeral; /* a private key; empty: a fresh one */
-
-static sotto_err generate(const struct si_dh *dh, struct si_private_key *priv,
-                          struct si_public_key *pub)
-{
-    memset(priv, 0, sizeof *priv);
-    memset(pub, 0, sizeof *pub);
-    if (ephemeral.len == 0)
-        return dh->generate(priv, pub);
-    assert_int_equal(ephemeral.len, dh->len);
-    memcpy(priv->bytes, ephemeral.ptr, dh->len);
-    return dh->derive_public(pub, priv);
-}
-
-static sotto_err generate_25519(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return generate(__real_si_curve_dh(SOTTO_CURVE_25519), priv, pub);
-}
-
-static sotto_err generate_448(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return generate(__real_si_curve_dh(SOTTO_CURVE_448), priv, pub);
-}
-
-static const struct si_dh *with_ephemeral(const struct si_dh *dh)
-{
-    static struct si_dh copies[SOTTO_CURVE_COUNT];
-    struct si_dh *copy;
-
-    if (dh == NULL)
-        return NULL;
-    copy = &copies[dh->len == 56];
-    *copy = *dh;
-    copy->generate = dh->len == 56 ? generate_448 : generate_25519;
-    return copy;
-}
-
-const struct si_dh *__wrap_si_dh_by_name(struct si_span name)
-{
-    return with_ephemeral(__real_si_dh_by_name(name));
-}
-
-const struct si_dh *__wrap_si_curve_dh(sotto_curve curve)
-{
-    return with_ephemeral(__real_si_curve_dh(curve));
-}
 
 /* Texts to be written instead of our own; without a pointer, our own. */
 static struct si_span negotiation_text, hello_text, document_text;
@@ -113,7 +62,7 @@ sotto_err __wrap_si_document_write(const sotto_psk_parameters *parameters, sotto
 
 static void replace_nothing(void)
 {
-    ephemeral = negotiation_text = hello_text = document_text = si_span(NULL, 0);
+    fixed_ephemeral = negotiation_text = hello_text = document_text = si_span(NULL, 0);
 }
 
 /* ---- Reading the file ------------------------------------------------------------------------ */
@@ -736,7 +685,7 @@ static void begin_client(struct play *p, const int64_t *now)
     if (has(p->t, "gate_psk"))
         assert_hex(o.gate->bytes, SOTTO_PSK_LEN, get_hex(p->t, "gate_psk"));
     negotiation_text = text;
-    ephemeral = get_hex(p->t, "client_ephemeral_private");
+    fixed_ephemeral = get_hex(p->t, "client_ephemeral_private");
     assert_int_equal(sotto_session_client_new(&o, *now, &session), SOTTO_OK);
     end_init(&p->end, session, now);
 }
@@ -767,7 +716,7 @@ static sotto_acceptor *begin_server(struct play *p, const int64_t *now, struct s
     } else {
         document_text = first_text;
     }
-    ephemeral = get_hex(p->t, "server_ephemeral_private");
+    fixed_ephemeral = get_hex(p->t, "server_ephemeral_private");
     acceptor = world_acceptor(&o);
     assert_int_equal(sotto_session_server_new(acceptor, *now, &session), SOTTO_OK);
     end_init(&p->end, session, now);
