@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <sotto/server.h>
 #include <sotto/version.h>
@@ -279,11 +280,24 @@ static int add_endpoints(struct serve *serve)
     return status;
 }
 
+/* A soft limit of 1024 descriptors, as users have it, would end below the server's own limit of
+ * connections. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* the server does with what it has */
+}
+
 static int start(struct serve *serve)
 {
     sotto_error error = {0};
     sotto_err err;
 
+    raise_descriptor_limit();
     if (sotto_server_start(serve->server, &error) != SOTTO_OK)
         return report(&error);
     serve->running = true;

@@ -144,7 +144,10 @@ sotto_err sotto_client_new(const sotto_client_options *options, sotto_client **o
         (err = si_loop_new(&c->loop)) != SOTTO_OK ||
         (err = si_timer_new(c->loop, on_timer, NULL, &c->timer)) != SOTTO_OK) {
         sotto_client_free(c);
-        return si_error(error, err, "cannot make a client: %s", sotto_strerror(err));
+        (void)si_error(error, err, "cannot make a client: %s", sotto_strerror(err));
+        if (err == SOTTO_E_SYSTEM)
+            si_error_hint(error, "are there file descriptors left? see: ulimit -n");
+        return err;
     }
     *out = c;
     return SOTTO_OK;

@@ -233,6 +233,8 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
         (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
             SOTTO_OK) {
         (void)si_error(error, err, "cannot start the server: %s", sotto_strerror(err));
+        if (err == SOTTO_E_SYSTEM)
+            si_error_hint(error, "are there file descriptors left? see: ulimit -n");
         si_worker_free(worker);
         return err;
     }

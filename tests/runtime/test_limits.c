@@ -738,6 +738,44 @@ static void lost_call_is_not_repeated(void **state)
     desk_free(&desk);
 }
 
+/* A connection that the server ended and then reset: the next bytes into it would raise SIGPIPE. */
+static void goodbye_to_a_dead_server(void **state)
+{
+    sotto_psk_parameters parameters = {0};
+    sotto_acceptor *acceptor = acceptor_new(&parameters, 0);
+    char address[64];
+    int listener = listen_on_loopback(address);
+    sotto_client_options o = client_options(address);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        sotto_client *client = client_new(&o);
+        struct caller caller = {0};
+        struct wire wire;
+
+        caller_start(&caller, client, "x", NULL);
+        if (i == 0) {
+            wire_serve(&wire, accept_from(listener), acceptor);
+            wire_serve_until_end(&wire);
+            wire_drop(&wire, false);
+        }
+        wire_serve(&wire, accept_from(listener), acceptor);
+        free(wire_receive(&wire));
+        wire_send(&wire, "{\"id\":1,\"content\":null}");
+        caller_join(&caller);
+        assert_int_equal(caller.err, SOTTO_OK);
+        caller_free(&caller);
+        require(shutdown(wire.fd, SHUT_WR) == 0);
+        wire_drop(&wire, true);
+        if (i == 1) {
+            require(close(listener) == 0);
+            call_fails(client, "x", NULL, SOTTO_E_CONNECT);
+        }
+        sotto_client_free(client);
+    }
+    sotto_acceptor_free(acceptor);
+}
+
 /* What is no Sotto server, before a session stands. */
 static void no_such_server(void **state)
 {
@@ -835,6 +873,7 @@ int main(int argc, char **argv)
         runtime_test(waiting_client_stays_alive),
         runtime_test(server_vanishes_in_mid_call),
         runtime_test(lost_call_is_not_repeated),
+        runtime_test(goodbye_to_a_dead_server),
         runtime_test(no_such_server),
         runtime_test(time_limit_covers_everything),
     };
