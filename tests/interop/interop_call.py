@@ -339,10 +339,21 @@ def lies(suite):
         ("a duplicate member", lambda d: peer.dump(d)[:-1] + b',"salt_index":1}')]
 
 
-def check_lie(suite, name, change):
+def check_lie_once(suite, name, change):
     with suite.peer_server(with_document(change)) as server:
         check_call(suite, (6, 7, 10), server=server)
         check(name + ": sessions that were tried", 0, server.count("open", "NKpsk0"))
+
+
+def check_lie(suite, name, change):
+    """Two hundred calls, each within the five seconds of protocol 2: one may fall into a moment in
+    which the machine stands still (exit 4), and is made once more. A hang comes back."""
+    try:
+        check_lie_once(suite, name, change)
+    except Failure as failure:
+        if not str(failure).endswith("came 4"):
+            raise
+        check_lie_once(suite, name, change)
 
 
 @test
