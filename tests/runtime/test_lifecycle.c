@@ -438,6 +438,7 @@ static void drain_finishes_what_has_begun(void **state)
     wire_send(&wire, "{\"endpoint\":\"$/health\"}");
     wire_expect(&wire, "{\"id\":3,\"content\":{\"status\":\"draining\"}}");
     wait_for_refusal(address);
+    wait_for_open(old, 2); /* whoever had nothing to wait for has been told goodbye */
 
     /* nobody there yet, then somebody new on the same port */
     call_fails(resting, "echo", NULL, SOTTO_E_CONNECT);

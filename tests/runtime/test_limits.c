@@ -215,7 +215,7 @@ static void slow_handshakes_end(void **state)
     int fds[SLOW];
 
     (void)state;
-    so.handshake_timeout_ms = 1000;
+    so.handshake_timeout_ms = 1500;
     server = echo_server(&so);
     client = client_for(server);
     call_echo(client);
@@ -564,7 +564,7 @@ static void idle_session_is_opened_again(void **state)
     sotto_client *client;
 
     (void)state;
-    o.keepalive_ms = 150; /* silent for 300 ms: closed */
+    o.keepalive_ms = 300; /* silent for 600 ms: closed */
     server = echo_server(&o);
     client = client_for(server);
     for (uint64_t i = 1; i <= 3; i++) {
@@ -587,7 +587,7 @@ struct later {
     pthread_t thread;
 };
 
-/* Answers after ten times the keep-alive interval: what has to be waited for here is time
+/* Answers after five times the keep-alive interval: what has to be waited for here is time
  * itself. */
 static void *answer_later(void *user)
 {
@@ -609,7 +609,7 @@ static void waiting_client_stays_alive(void **state)
     sotto_client *client;
 
     (void)state;
-    o.keepalive_ms = 150;
+    o.keepalive_ms = 300;
     server = server_new(&o);
     desk_init(&later.desk);
     add_endpoint(server, "park", desk_handler, desk_over, &later.desk);
@@ -665,7 +665,7 @@ static void end_as_told(struct wire *wire, enum ending ending)
 static void server_vanishes_in_mid_call(void **state)
 {
     sotto_psk_parameters parameters = {0};
-    sotto_acceptor *acceptor = acceptor_new(&parameters, 200);
+    sotto_acceptor *acceptor = acceptor_new(&parameters, 500);
     char address[64];
     int listener = listen_on_loopback(address);
     sotto_client_options o = client_options(address);
@@ -776,6 +776,57 @@ static void goodbye_to_a_dead_server(void **state)
     sotto_acceptor_free(acceptor);
 }
 
+/* A server that opens a session and reads nothing more: every function comes back, with an error in
+ * the end, and what waits in memory has a limit. */
+static void deaf_server(void **state)
+{
+    enum { LEN = 1000000, MOST = 100 };
+    sotto_psk_parameters parameters = {0};
+    sotto_acceptor *acceptor = acceptor_new(&parameters, 0);
+    char address[64], *text = malloc(LEN);
+    int listener = listen_on_loopback(address);
+    sotto_client_options o = client_options(address);
+    sotto_client *client;
+    sotto_error error = {0};
+    sotto_err err = SOTTO_OK;
+    struct caller caller = {0};
+    struct wire wire;
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', LEN);
+    text[0] = text[LEN - 1] = '"';
+    o.timeout_ms = 400;
+    client = client_new(&o);
+    /* the first call has time: the handshakes are ours */
+    caller.options.timeout_ms = WAIT_MS;
+    caller_start(&caller, client, "x", NULL);
+    wire_serve(&wire, accept_from(listener), acceptor);
+    wire_serve_until_end(&wire);
+    wire_drop(&wire, false);
+    wire_serve(&wire, accept_from(listener), acceptor);
+    free(wire_receive(&wire));
+    wire_send(&wire, "{\"id\":1,\"content\":null}");
+    caller_join(&caller);
+    if (caller.err != SOTTO_OK)
+        fail_msg("%s: %s", sotto_err_name(caller.err), caller.error.why);
+    caller_free(&caller);
+
+    for (int i = 0; i < MOST && err == SOTTO_OK; i++)
+        err = sotto_client_notify(client, "log", text, LEN, &error);
+    assert_int_equal(err, SOTTO_E_TIMEOUT); /* the sockets hold no more */
+    check_words(&error, SOTTO_E_TIMEOUT);
+    for (int i = 0; i < 2; i++) {
+        call_fails(client, "x", NULL, SOTTO_E_TIMEOUT);
+        assert_int_equal(last.maybe_executed, 1);
+    }
+    sotto_client_free(client);
+    wire_drop(&wire, false);
+    require(close(listener) == 0);
+    sotto_acceptor_free(acceptor);
+    free(text);
+}
+
 /* What is no Sotto server, before a session stands. */
 static void no_such_server(void **state)
 {
@@ -874,6 +925,7 @@ int main(int argc, char **argv)
         runtime_test(server_vanishes_in_mid_call),
         runtime_test(lost_call_is_not_repeated),
         runtime_test(goodbye_to_a_dead_server),
+        runtime_test(deaf_server),
         runtime_test(no_such_server),
         runtime_test(time_limit_covers_everything),
     };
