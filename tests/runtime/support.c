@@ -358,6 +358,19 @@ sotto_server *echo_server_at(sotto_server_options options, const char *address)
     return echo_server(&options);
 }
 
+sotto_server *server_with(const sotto_keypair *a, const sotto_keypair *b,
+                          const sotto_secrets *secrets, const char *listen)
+{
+    sotto_server_options o = server_options();
+
+    o.keys[0] = a;
+    o.keys[1] = b;
+    o.secrets = secrets;
+    if (listen != NULL)
+        o.listen = listen;
+    return echo_server(&o);
+}
+
 void stop(sotto_server *server)
 {
     sotto_server_drain(server, WAIT_MS);
@@ -428,6 +441,17 @@ sotto_client_stats client_stats(const sotto_client *client)
 
     sotto_client_get_stats(client, &stats);
     return stats;
+}
+
+char *nested(size_t depth)
+{
+    static char text[256];
+
+    require(2 * depth < sizeof text);
+    memset(text, '[', depth);
+    memset(text + depth, ']', depth);
+    text[2 * depth] = '\0';
+    return text;
 }
 
 void call_gives(sotto_client *client, const char *endpoint, const char *content, const char *answer)
@@ -532,165 +556,60 @@ void caller_free(struct caller *caller)
     sotto_reply_free(&caller->reply);
 }
 
-/* ---- Calls that wait ------------------------------------------------------------------------- */
-
-void desk_init(struct desk *desk)
+const char *known_servers(void)
 {
-    memset(desk, 0, sizeof *desk);
-    require(pthread_mutex_init(&desk->lock, NULL) == 0);
-    require(pthread_cond_init(&desk->changed, NULL) == 0);
+    return scratch_path(".config/sotto/known_servers");
 }
 
-void desk_free(struct desk *desk)
+const char *sessions(void)
 {
-    require(pthread_cond_destroy(&desk->changed) == 0);
-    require(pthread_mutex_destroy(&desk->lock) == 0);
+    return scratch_path(".local/state/sotto/sessions");
 }
 
-static void lock(struct desk *desk)
+void assert_did(const sotto_client *client, uint64_t bootstraps, uint64_t sessions_made)
 {
-    require(pthread_mutex_lock(&desk->lock) == 0);
+    assert_int_equal(client_stats(client).bootstraps, bootstraps);
+    assert_int_equal(client_stats(client).sessions, sessions_made);
 }
 
-static void unlock(struct desk *desk)
+void one_call_takes(const sotto_client_options *options, uint64_t bootstraps)
 {
-    require(pthread_cond_broadcast(&desk->changed) == 0);
-    require(pthread_mutex_unlock(&desk->lock) == 0);
+    sotto_client *client = client_new(options);
+
+    call_echo(client);
+    assert_did(client, bootstraps, 1);
+    sotto_client_free(client);
 }
 
-static void note_peer(struct desk *desk, const sotto_peer *peer)
+void one_call_fails(const sotto_client_options *options, sotto_err err, uint64_t bootstraps)
 {
-    desk->peer = *peer;
-    (void)snprintf(desk->peer_address, sizeof desk->peer_address, "%s", peer->address);
-    (void)snprintf(desk->peer_name, sizeof desk->peer_name, "%s", peer->name);
-    desk->peer.address = desk->peer_address;
-    desk->peer.name = desk->peer_name;
-    if (peer->key != NULL) {
-        desk->peer_key = *peer->key;
-        desk->peer.key = &desk->peer_key;
+    sotto_client *client = client_new(options);
+
+    call_fails(client, "echo", "1", err);
+    assert_did(client, bootstraps, 0);
+    assert_int_equal(last.maybe_executed, 0);
+    /* it stays usable: the same once more */
+    call_fails(client, "echo", "1", err);
+    sotto_client_free(client);
+}
+
+void *call_in_a_loop(void *user)
+{
+    struct loop *loop = user;
+
+    for (unsigned i = 0; i < loop->count; i++) {
+        sotto_reply reply;
+        sotto_error error = {0};
+        sotto_err err = sotto_client_call(loop->client, loop->endpoint, loop->content,
+                                          strlen(loop->content), NULL, &reply, &error);
+
+        if (err == SOTTO_OK && strcmp(reply.content, loop->answer) == 0)
+            loop->right++;
+        else
+            loop->wrong++;
+        sotto_reply_free(&reply);
     }
-}
-
-void desk_handler(void *user, const sotto_request *request)
-{
-    struct desk *desk = user;
-    size_t len = request->content_len;
-
-    lock(desk);
-    if (desk->server == NULL) /* whoever answers may read it without the lock */
-        desk->server = request->server;
-    require(desk->server == request->server);
-    desk->calls[desk->count % DESK_SIZE] = request->call;
-    desk->count++;
-    desk->request = *request;
-    (void)snprintf(desk->endpoint, sizeof desk->endpoint, "%s", request->endpoint);
-    (void)snprintf(desk->content, sizeof desk->content, "%.*s",
-                   (int)(len < TEXT_SIZE ? len : TEXT_SIZE - 1), request->content);
-    desk->request.endpoint = desk->endpoint;
-    desk->request.content = desk->content;
-    desk->request.peer = &desk->peer;
-    note_peer(desk, request->peer);
-    unlock(desk);
-}
-
-void desk_over(void *user, sotto_server *server, sotto_call call, sotto_err reason)
-{
-    struct desk *desk = user;
-
-    lock(desk);
-    require(desk->server == NULL || desk->server == server);
-    require(desk->over_count < DESK_SIZE);
-    desk->overs[desk->over_count].call = call;
-    desk->overs[desk->over_count].reason = reason;
-    desk->over_count++;
-    unlock(desk);
-}
-
-/* With the lock held; false: the time is over. */
-static bool wait_changed(struct desk *desk, const struct timespec *until)
-{
-    return pthread_cond_timedwait(&desk->changed, &desk->lock, until) == 0;
-}
-
-static struct timespec wait_limit(void)
-{
-    struct timespec until;
-
-    require(clock_gettime(CLOCK_REALTIME, &until) == 0);
-    until.tv_sec += WAIT_MS / 1000;
-    return until;
-}
-
-bool desk_take_or_closed(struct desk *desk, sotto_call *call)
-{
-    struct timespec until = wait_limit();
-    bool found;
-
-    lock(desk);
-    while (desk->count == desk->taken && !desk->closed)
-        require(wait_changed(desk, &until));
-    found = desk->count > desk->taken;
-    if (found) {
-        require(desk->count - desk->taken <= DESK_SIZE);
-        *call = desk->calls[desk->taken++ % DESK_SIZE];
-    }
-    unlock(desk);
-    return found;
-}
-
-sotto_call desk_take(struct desk *desk)
-{
-    sotto_call call = {0};
-
-    require(desk_take_or_closed(desk, &call));
-    return call;
-}
-
-void desk_close(struct desk *desk)
-{
-    lock(desk);
-    desk->closed = true;
-    unlock(desk);
-}
-
-void desk_wait_calls(struct desk *desk, size_t n)
-{
-    struct timespec until = wait_limit();
-
-    lock(desk);
-    while (desk->count < n)
-        require(wait_changed(desk, &until));
-    unlock(desk);
-}
-
-void desk_wait_overs(struct desk *desk, size_t n)
-{
-    struct timespec until = wait_limit();
-
-    lock(desk);
-    while (desk->over_count < n)
-        require(wait_changed(desk, &until));
-    unlock(desk);
-}
-
-size_t desk_overs(struct desk *desk)
-{
-    size_t n;
-
-    lock(desk);
-    n = desk->over_count;
-    unlock(desk);
-    return n;
-}
-
-size_t desk_calls(struct desk *desk)
-{
-    size_t n;
-
-    lock(desk);
-    n = desk->count;
-    unlock(desk);
-    return n;
+    return NULL;
 }
 
 /* ---- Plain sockets --------------------------------------------------------------------------- */

@@ -98,6 +98,10 @@ void start(sotto_server *server);
 /* The same on the port of ADDRESS, where another server was a moment ago. */
 sotto_server *echo_server_at(sotto_server_options options, const char *address);
 
+/* One with these keys (B may be NULL) and secrets; LISTEN NULL: the kernel chooses the port. */
+sotto_server *server_with(const sotto_keypair *a, const sotto_keypair *b,
+                          const sotto_secrets *secrets, const char *listen);
+
 /* Drain for at most WAIT_MS, wait, free. */
 void stop(sotto_server *server);
 
@@ -143,6 +147,22 @@ struct last {
 extern struct last last;
 void call_fails(sotto_client *client, const char *endpoint, const char *content, sotto_err err);
 
+/* Where the test's clients keep what they know, unless they are told otherwise. */
+const char *known_servers(void);
+const char *sessions(void);
+
+/* What a client has done so far. */
+void assert_did(const sotto_client *client, uint64_t bootstraps, uint64_t sessions_made);
+
+/* A new client that calls once: so many bootstraps, one session. */
+void one_call_takes(const sotto_client_options *options, uint64_t bootstraps);
+
+/* A new client that calls once, in vain, and then once more. */
+void one_call_fails(const sotto_client_options *options, sotto_err err, uint64_t bootstraps);
+
+/* JSON: DEPTH arrays, one in the other.  It lives until the next call. */
+char *nested(size_t depth);
+
 /* ERROR is filled in for ERR: code, what, and text without control characters. */
 void check_words(const sotto_error *error, sotto_err err);
 
@@ -160,6 +180,14 @@ void caller_start(struct caller *caller, sotto_client *client, const char *endpo
                   const char *content);
 void caller_join(struct caller *caller);
 void caller_free(struct caller *caller); /* its reply */
+
+/* A client that makes COUNT calls, and counts those that gave ANSWER.  For any thread. */
+struct loop {
+    sotto_client *client;
+    const char *endpoint, *content, *answer;
+    unsigned count, right, wrong;
+};
+void *call_in_a_loop(void *user); /* USER is the loop */
 
 void spawn(pthread_t *thread, void *(*run)(void *), void *user);
 void join(pthread_t thread);
