@@ -78,6 +78,7 @@ int status_of(sotto_err err)
     case SOTTO_E_RANDOM:
     case SOTTO_E_NONCE:
     case SOTTO_E_CRYPTO:
+    case SOTTO_E_REPLAY:
         return STATUS_UNEXPECTED;
     }
     return STATUS_UNEXPECTED;

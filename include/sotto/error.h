@@ -46,6 +46,7 @@ extern "C" {
     X(E_KEY, 32, "not a usable key")                                                               \
     X(E_NONCE, 33, "the key has been used as often as it may be")                                  \
     X(E_CRYPTO, 34, "the cryptographic library failed")                                            \
+    X(E_REPLAY, 35, "received before, or too old to know")                                         \
     X(E_RESOLVE, 40, "the host name cannot be resolved")                                           \
     X(E_CONNECT, 41, "the server cannot be reached")                                               \
     X(E_LOST, 42, "the connection ended without a close")                                          \

@@ -1,8 +1,10 @@
 /*
  * sotto/key.h: curves, ciphers, public keys, key pairs, pre-shared keys.
  *
- * A static key belongs to one curve, and the hash goes with the curve (docs/protocol.md, section
- * 3): 25519 with SHA256, 448 with SHA512.  Private keys live in an opaque sotto_keypair, which is
+ * A static key belongs to one curve.  In Sotto's own protocol the hash goes with the curve
+ * (docs/protocol.md, section 3): 25519 with SHA256, 448 with SHA512.  With sotto/noise.h a program
+ * chooses, but one static key, and one PSK, must see one hash function only, and must not be used
+ * outside Noise (Noise 14).  Private keys live in an opaque sotto_keypair, which is
  * wiped when freed; public keys and pre-shared keys are plain structs of different types, so that
  * one cannot be passed for the other.
  *
@@ -31,13 +33,14 @@ enum {
     SOTTO_FINGERPRINT_SIZE = 51 /* "SHA256:" + 43 characters + NUL */
 };
 
-/* A raw public key.  Bytes beyond the curve's length are zero. */
+/* A raw public key.  Bytes beyond the curve's length are zero, and not looked at. */
 typedef struct sotto_public_key {
     sotto_curve curve;
     uint8_t bytes[SOTTO_KEY_LEN_MAX];
 } sotto_public_key;
 
-/* A pre-shared key of Noise: secret. */
+/* A pre-shared key of Noise: secret.  256 random bits, or derived from as many: never a password, a
+ * public key or a hash of either (Noise 14).  Whoever holds a copy wipes it. */
 typedef struct sotto_psk {
     uint8_t bytes[SOTTO_PSK_LEN];
 } sotto_psk;
@@ -78,6 +81,26 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_fingerprint(const sotto_public_key *k
  * E_USAGE: no curve.  E_NOMEM, E_RANDOM, E_CRYPTO.  *OUT is NULL after an error.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_keypair_generate(sotto_curve curve, sotto_keypair **out);
+
+/*
+ * The key pair of a raw private key: LEN bytes at PRIVATE_KEY, 32 on 25519, 56 on 448 (RFC 7748;
+ * "clamping" is done at each use).  Copied; the caller wipes its own.  The caller frees *OUT.
+ *
+ * E_USAGE: no curve, a NULL pointer.  E_KEY: another length.  E_NOMEM, E_CRYPTO.  *OUT is NULL after
+ * an error.
+ */
+SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_keypair_from_raw(sotto_curve curve,
+                                                            const void *private_key, size_t len,
+                                                            sotto_keypair **out);
+
+/*
+ * A raw public key of LEN bytes, as it comes from a peer or a file.  Low-order points are taken: a
+ * handshake with one ends in E_DH.
+ *
+ * E_USAGE: no curve, a NULL pointer.  E_KEY: another length.  *OUT is zero after an error.
+ */
+SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_public_key_from_raw(sotto_curve curve, const void *bytes,
+                                                               size_t len, sotto_public_key *out);
 
 /* The public half, as a copy. */
 SOTTO_API sotto_public_key sotto_keypair_public(const sotto_keypair *keypair);

@@ -62,6 +62,14 @@ static inline void si_put_le64(uint8_t *p, uint64_t v)
         p[i] = (uint8_t)(v >> (8 * i));
 }
 
+/* Have the two places a byte in common? */
+static inline int si_overlap(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+
+    return a_len > 0 && b_len > 0 && (x < y ? y - x < a_len : x - y < b_len);
+}
+
 /* Overwrite secrets in a way that no compiler removes. */
 static inline void si_wipe(void *ptr, size_t len)
 {

@@ -49,7 +49,8 @@ struct si_cipher_key {
 struct si_dh {
     const char *name;    /* "25519", "448" */
     const char *backend; /* "sodium", "openssl" */
-    size_t len;          /* DHLEN: of private key, public key and result */
+    sotto_curve curve;
+    size_t len; /* DHLEN: of private key, public key and result */
 
     /* A fresh key pair of the system's random bytes.  E_RANDOM, E_CRYPTO, E_NOMEM; both are zero
      * then.  Bytes of PUB beyond LEN are zero. */

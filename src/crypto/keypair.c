@@ -43,6 +43,40 @@ sotto_err sotto_keypair_generate(sotto_curve curve, sotto_keypair **out)
     return SOTTO_OK;
 }
 
+sotto_err sotto_keypair_from_raw(sotto_curve curve, const void *private_key, size_t len,
+                                 sotto_keypair **out)
+{
+    struct si_private_key priv = {{0}};
+    sotto_err err;
+
+    if (out == NULL)
+        return SOTTO_E_USAGE;
+    *out = NULL;
+    if (private_key == NULL || si_curve_dh(curve) == NULL)
+        return SOTTO_E_USAGE;
+    if (len != si_curve_dh(curve)->len)
+        return SOTTO_E_KEY;
+    memcpy(priv.bytes, private_key, len);
+    err = si_keypair_from_private(curve, &priv, out);
+    si_wipe(&priv, sizeof priv);
+    return err;
+}
+
+sotto_err sotto_public_key_from_raw(sotto_curve curve, const void *bytes, size_t len,
+                                    sotto_public_key *out)
+{
+    if (out == NULL)
+        return SOTTO_E_USAGE;
+    memset(out, 0, sizeof *out);
+    if (bytes == NULL || si_curve_dh(curve) == NULL)
+        return SOTTO_E_USAGE;
+    if (len != si_curve_dh(curve)->len)
+        return SOTTO_E_KEY;
+    out->curve = curve;
+    memcpy(out->bytes, bytes, len);
+    return SOTTO_OK;
+}
+
 sotto_err si_keypair_from_private(sotto_curve curve, const struct si_private_key *priv,
                                   sotto_keypair **out)
 {

@@ -99,6 +99,7 @@ static sotto_err generate(struct si_private_key *priv, struct si_public_key *pub
 const struct si_dh si_openssl_x448 = {
     .name = "448",
     .backend = "openssl",
+    .curve = SOTTO_CURVE_448,
     .len = X448_LEN,
     .generate = generate,
     .derive_public = derive_public,

@@ -57,6 +57,7 @@ static sotto_err exchange(struct si_shared_secret *out, const struct si_private_
 const struct si_dh si_sodium_x25519 = {
     .name = "25519",
     .backend = "sodium",
+    .curve = SOTTO_CURVE_25519,
     .len = X25519_LEN,
     .generate = generate,
     .derive_public = derive_public,

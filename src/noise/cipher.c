@@ -39,11 +39,19 @@ static sotto_err expand(struct si_cipher_state *cs)
     return err;
 }
 
-/* May this key do one more message of LEN bytes? */
-static sotto_err check_limits(const struct si_cipher_state *cs, size_t len)
+/* May this key do a message of LEN bytes with the nonce N? */
+static sotto_err check_limits(const struct si_cipher_state *cs, uint64_t n, size_t len)
 {
-    if (cs->n == NONCE_RESERVED || len > cs->aead->max_bytes - cs->bytes)
+    if (n == NONCE_RESERVED || len > cs->aead->max_bytes - cs->bytes)
         return SOTTO_E_NONCE;
+    return SOTTO_OK;
+}
+
+/* Without a key text goes through as it is (section 5.1). */
+static sotto_err copy(const uint8_t *in, size_t len, uint8_t *out)
+{
+    if (len > 0)
+        memmove(out, in, len);
     return SOTTO_OK;
 }
 
@@ -52,12 +60,9 @@ sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad, const
 {
     sotto_err err;
 
-    if (!cs->has_key) {
-        if (len > 0)
-            memmove(out, in, len);
-        return SOTTO_OK;
-    }
-    if ((err = check_limits(cs, len)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
+    if (!cs->has_key)
+        return copy(in, len, out);
+    if ((err = check_limits(cs, cs->n, len)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
         (err = cs->aead->seal(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
         return err;
     cs->n++;
@@ -65,24 +70,31 @@ sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad, const
     return SOTTO_OK;
 }
 
-sotto_err si_cipher_decrypt(struct si_cipher_state *cs, struct si_span ad, const uint8_t *in,
-                            size_t len, uint8_t *out)
+sotto_err si_cipher_decrypt_at(struct si_cipher_state *cs, uint64_t n, struct si_span ad,
+                               const uint8_t *in, size_t len, uint8_t *out)
 {
     sotto_err err;
 
-    if (!cs->has_key) {
-        if (len > 0)
-            memmove(out, in, len);
-        return SOTTO_OK;
-    }
+    if (!cs->has_key)
+        return copy(in, len, out);
     if (len < SI_TAG_LEN)
         return SOTTO_E_AUTH;
-    if ((err = check_limits(cs, len - SI_TAG_LEN)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
-        (err = cs->aead->open(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
+    if ((err = check_limits(cs, n, len - SI_TAG_LEN)) != SOTTO_OK ||
+        (err = expand(cs)) != SOTTO_OK ||
+        (err = cs->aead->open(cs->key, n, ad, in, len, out)) != SOTTO_OK)
         return err;
-    cs->n++;
     cs->bytes += len - SI_TAG_LEN;
     return SOTTO_OK;
+}
+
+sotto_err si_cipher_decrypt(struct si_cipher_state *cs, struct si_span ad, const uint8_t *in,
+                            size_t len, uint8_t *out)
+{
+    sotto_err err = si_cipher_decrypt_at(cs, cs->n, ad, in, len, out);
+
+    if (err == SOTTO_OK && cs->has_key)
+        cs->n++;
+    return err;
 }
 
 sotto_err si_cipher_rekey(struct si_cipher_state *cs)

@@ -50,6 +50,12 @@ SOTTO_MUST_CHECK sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct 
 SOTTO_MUST_CHECK sotto_err si_cipher_decrypt(struct si_cipher_state *cs, struct si_span ad,
                                              const uint8_t *in, size_t len, uint8_t *out);
 
+/* The same with the nonce N, for messages that come in any order (Noise 11.4): the counter stands
+ * still.  E_NONCE also for N = 2^64 - 1.  The caller sees to it that none is accepted twice. */
+SOTTO_MUST_CHECK sotto_err si_cipher_decrypt_at(struct si_cipher_state *cs, uint64_t n,
+                                                struct si_span ad, const uint8_t *in, size_t len,
+                                                uint8_t *out);
+
 /* Rekey() (Noise 11.3): a new key from the old one; the counter goes on.  E_USAGE without a key;
  * E_CRYPTO, E_NOMEM: the old key is still there. */
 SOTTO_MUST_CHECK sotto_err si_cipher_rekey(struct si_cipher_state *cs);

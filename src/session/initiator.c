@@ -52,13 +52,12 @@ static sotto_err begin(sotto_session *s, const struct si_handshake_keys *keys)
 static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_options *o)
 {
     bool bootstrap = o->purpose == SOTTO_BOOTSTRAP;
-    struct si_handshake_keys keys = {.psks = bootstrap ? o->gate : o->psk};
+    struct si_handshake_keys keys = {.psk[0] = bootstrap ? o->gate : o->psk};
     struct si_public_key rs;
     sotto_keypair *temporary = NULL;
     const sotto_keypair *own = o->identity;
     sotto_err err = SOTTO_OK;
 
-    keys.psk_count = keys.psks != NULL;
     if (bootstrap && own == NULL) {
         err = sotto_keypair_generate(o->curve, &temporary);
         own = temporary;

@@ -18,6 +18,7 @@
 #include "session/document.h"
 #include "session/negotiation.h"
 #include "session/records.h"
+#include "sotto/noisesocket.h"
 
 enum si_phase {
     /* client */

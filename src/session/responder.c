@@ -224,11 +224,9 @@ static sotto_err accept(sotto_session *s, const struct si_frame *frame)
     struct si_span body, hello = {a->hello.ptr, a->hello.len};
     sotto_err err;
 
-    if (s->negotiation.pattern != SI_XX) {
-        keys.psks = session ? &a->curves[s->negotiation.curve - 1].psk
-                            : &a->curves[s->negotiation.curve - 1].gate;
-        keys.psk_count = 1;
-    }
+    if (s->negotiation.pattern != SI_XX)
+        keys.psk[0] = session ? &a->curves[s->negotiation.curve - 1].psk
+                              : &a->curves[s->negotiation.curve - 1].gate;
     if ((err = si_session_begin_handshake(s, SI_RESPONDER, frame->negotiation, &keys)) !=
             SOTTO_OK ||
         (err = si_session_read_handshake(s, frame, true, plain, &body)) != SOTTO_OK ||

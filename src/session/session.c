@@ -28,9 +28,6 @@ enum {
 /* The session has just begun to end, and nobody has said what time it is. */
 #define CLOCK_UNSET INT64_MIN
 
-static const char prologue_label[] = "NoiseSocketInit1";
-_Static_assert(sizeof prologue_label - 1 + 2 + SI_NEGOTIATION_MAX == SI_PROLOGUE_MAX, "section 2");
-
 /* ---- Making and freeing ---------------------------------------------------------------------- */
 
 sotto_err si_session_new(int64_t now, uint32_t handshake_timeout_ms, sotto_session **out)
@@ -238,20 +235,20 @@ sotto_err si_session_begin_handshake(sotto_session *s, enum si_role role,
                                      struct si_span negotiation,
                                      const struct si_handshake_keys *keys)
 {
+    const sotto_noisesocket_history history = {
+        .initial.negotiation = {negotiation.ptr, negotiation.len}};
     uint8_t prologue[SI_PROLOGUE_MAX];
+    sotto_room room = sotto_room_of(prologue, sizeof prologue);
     struct si_protocol protocol;
     char name[SOTTO_NOISE_NAME_SIZE];
-    size_t len = sizeof prologue_label - 1;
     sotto_err err;
 
     sotto_session_noise_name(s, name);
-    if ((err = si_protocol_parse(&protocol, name)) != SOTTO_OK)
+    if ((err = si_protocol_parse(&protocol, name, NULL)) != SOTTO_OK ||
+        (err = sotto_noisesocket_prologue(SOTTO_NOISESOCKET_INITIAL, &history, &room)) != SOTTO_OK)
         return err;
-    memcpy(prologue, prologue_label, len);
-    si_put_be16(prologue + len, (uint16_t)negotiation.len);
-    memcpy(prologue + len + 2, negotiation.ptr, negotiation.len);
-    return si_handshake_new(&protocol, role, si_span(prologue, len + 2 + negotiation.len), keys,
-                            &s->handshake);
+    return si_handshake_new(&protocol, role, si_span(room.ptr, room.len), keys, &s->handshake,
+                            NULL);
 }
 
 sotto_err si_session_write_handshake(sotto_session *s, struct si_span negotiation,

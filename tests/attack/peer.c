@@ -12,12 +12,13 @@ static void begin(struct peer *p, sotto_curve curve, sotto_cipher cipher,
     (void)snprintf(name, sizeof name, "Noise_%s_%s_%s_%s", pattern_names[p->pattern],
                    sotto_curve_name(curve), sotto_cipher_name(cipher),
                    curve == SOTTO_CURVE_25519 ? "SHA256" : "SHA512");
-    assert_int_equal(si_protocol_parse(&protocol, name), SOTTO_OK);
+    assert_int_equal(si_protocol_parse(&protocol, name, NULL), SOTTO_OK);
     memcpy(prologue, "NoiseSocketInit1", 16);
     si_put_be16(prologue + 16, (uint16_t)p->negotiation_len);
     memcpy(prologue + 18, p->negotiation, p->negotiation_len);
     assert_int_equal(si_handshake_new(&protocol, p->role,
-                                      si_span(prologue, 18 + p->negotiation_len), keys, &p->hs),
+                                      si_span(prologue, 18 + p->negotiation_len), keys, &p->hs,
+                                      NULL),
                      SOTTO_OK);
 }
 
@@ -58,11 +59,9 @@ void peer_client(struct peer *p, const sotto_session_client_options *options, en
     if (!is_bootstrap(pattern)) {
         memcpy(rs.bytes, options->server_key->bytes, sizeof rs.bytes);
         keys.rs = &rs;
-        keys.psks = options->psk;
-        keys.psk_count = 1;
+        keys.psk[0] = options->psk;
     } else if (pattern == XXPSK0) {
-        keys.psks = options->gate;
-        keys.psk_count = 1;
+        keys.psk[0] = options->gate;
     }
     begin(p, options->curve, options->cipher, &keys);
     sotto_keypair_free(fresh);
@@ -82,10 +81,8 @@ void peer_server(struct peer *p, const struct world *w, enum pattern pattern, so
     memcpy(p->negotiation, frame.ptr + 2, p->negotiation_len);
     keys.s = &w->server[curve - 1]->priv;
     keys.s_public = &w->server[curve - 1]->pub;
-    if (pattern != XX) {
-        keys.psks = pattern == XXPSK0 ? &w->gate[curve - 1] : &w->psk[curve - 1];
-        keys.psk_count = 1;
-    }
+    if (pattern != XX)
+        keys.psk[0] = pattern == XXPSK0 ? &w->gate[curve - 1] : &w->psk[curve - 1];
     begin(p, curve, cipher, &keys);
     peer_read(p, frame);
 }
@@ -100,7 +97,7 @@ void peer_free(struct peer *p)
 
 static void split_if_due(struct peer *p)
 {
-    if (si_handshake_action(p->hs) != SI_ACTION_SPLIT)
+    if (si_handshake_action(p->hs) != SOTTO_ACTION_SPLIT)
         return;
     assert_int_equal(si_handshake_split(p->hs, &p->tx, &p->rx, p->h, &p->h_len), SOTTO_OK);
     si_handshake_free(p->hs);
