@@ -3,12 +3,13 @@
 
 BUILD := build
 
-.PHONY: help deps build demo test format clean
+.PHONY: help deps build demo test vectors format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo     install what is missing, build, run the example'
 	@echo 'make test     install what is missing, run every check and test (some minutes)'
+	@echo 'make vectors  run the own and the published test vectors (SOTTO_VECTORS: their folder)'
 	@echo 'make deps     only install what is missing (Debian 12)'
 	@echo 'make build    only build, in $(BUILD)/'
 	@echo 'make format   let clang-format lay out the sources'
@@ -29,6 +30,9 @@ demo:
 test:
 	@scripts/deps.sh test
 	@scripts/test.sh
+
+vectors:
+	@scripts/vectors.sh $(BUILD)
 
 format:
 	@scripts/check-format.sh --fix
