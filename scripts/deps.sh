@@ -12,12 +12,15 @@ build_packages='gcc g++ meson ninja-build pkg-config scdoc
     libsodium-dev libssl-dev libuv1-dev libsimdjson-dev'
 # clang needs its runtime for the sanitizers and the fuzzers, procps is ps for the end-to-end tests.
 test_packages='clang libclang-rt-14-dev clang-format libcmocka-dev
-    python3 python3-dissononce openssl mandoc procps'
+    python3 python3-dissononce openssl mandoc procps
+    golang-go golang-github-flynn-noise-dev'
 
 build_tools='gcc g++ meson ninja pkg-config scdoc'
-test_tools='clang clang++ clang-format python3 openssl mandoc ps'
+test_tools='clang clang++ clang-format python3 openssl mandoc ps go'
 build_libraries='libsodium libcrypto libuv simdjson'
 test_libraries='cmocka'
+# Debian has Go packages as sources, in a tree that GOPATH names.
+flynn_noise=/usr/share/gocode/src/github.com/flynn/noise
 
 die()
 {
@@ -37,6 +40,9 @@ missing_tools()
     if [ "$set" = test ] && ! python3 -c 'import dissononce' 2>/dev/null &&
         ! /usr/bin/python3 -c 'import dissononce' 2>/dev/null; then
         printf ' python3-dissononce'
+    fi
+    if [ "$set" = test ] && ! [ -d "$flynn_noise" ]; then
+        printf ' golang-github-flynn-noise-dev'
     fi
 }
 
