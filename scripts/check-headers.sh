@@ -1,6 +1,7 @@
 #!/bin/sh
 # Does each public header compile alone, and twice over, as C11 and as C++17, with gcc and with clang,
-# without a warning?  With --control: is a header that does not caught?
+# without a warning, and is each SOTTO_X_INIT in it good for a sotto_x?  With --control: is a header that
+# does not caught?
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,6 +14,11 @@ compile()
 {
     # A declaration of our own, since ISO C wants at least one.
     printf '#include <%s>\n#include <%s>\nextern int nothing_else;\n' "$2" "$2" >"$work/alone.txt"
+    sed -n 's/^#define \(SOTTO_\([A-Z_]*\)_INIT\) .*/\1 \2/p' "$1/$2" | while read -r init type; do
+        type=sotto_$(printf '%s' "$type" | tr 'A-Z' 'a-z')
+        printf 'size_t f_%s(void);\nsize_t f_%s(void)\n{\n    %s o = %s;\n    return o.size;\n}\n' \
+            "$type" "$type" "$type" "$init"
+    done >>"$work/alone.txt"
     # shellcheck disable=SC2086
     "$3" -x "$4" -std="$5" $warnings -I "$1" -fsyntax-only "$work/alone.txt" 2>"$work/log"
 }
@@ -87,6 +93,17 @@ static inline int *sotto_a(void *p)
 {
     return p;
 }
+#endif
+END
+    control 'options that C++ warns of' 2 <<'END'
+#ifndef A
+#define A
+#include <stddef.h>
+typedef struct sotto_a {
+    size_t size;
+    int b;
+} sotto_a;
+#define SOTTO_A_INIT {.size = sizeof(sotto_a)}
 #endif
 END
     control 'an extension of the compiler' 4 <<'END'

@@ -62,10 +62,7 @@ typedef struct sotto_client_options {
     void *user; /* for ask and trace */
 } sotto_client_options;
 
-#define SOTTO_CLIENT_OPTIONS_INIT                                                                  \
-    {                                                                                              \
-        .size = sizeof(sotto_client_options)                                                       \
-    }
+#define SOTTO_CLIENT_OPTIONS_INIT SOTTO_SIZED(sotto_client_options)
 
 /* Make a client; nothing is sent yet.  E_USAGE: an option is missing or out of range, fingerprints
  * differ, the identity is on another curve.  E_FORMAT: the address.  E_NOMEM, E_FILE (no home

@@ -22,6 +22,25 @@ extern "C" {
 #define SOTTO_MUST_CHECK
 #endif
 
+/* A struct of options that are all zero but its size; see the _INIT of each. */
+#ifdef __cplusplus
+extern "C++" {
+template <typename T> inline T sotto_sized()
+{
+    T options = {};
+
+    options.size = sizeof options;
+    return options;
+}
+}
+#define SOTTO_SIZED(type) sotto_sized<type>()
+#else
+#define SOTTO_SIZED(type)                                                                          \
+    {                                                                                              \
+        .size = sizeof(type)                                                                       \
+    }
+#endif
+
 /*
  * X(name, value, text).  The tens tell whose matter it is: 1.. the caller's, 10.. this machine's,
  * 30.. the cryptography's, 40.. the peer's, 60.. trust, 70.. the call's.

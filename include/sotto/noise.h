@@ -237,10 +237,7 @@ typedef struct sotto_handshake_options {
     const sotto_public_key *fallback_re;
 } sotto_handshake_options;
 
-#define SOTTO_HANDSHAKE_OPTIONS_INIT                                                               \
-    {                                                                                              \
-        .size = sizeof(sotto_handshake_options)                                                    \
-    }
+#define SOTTO_HANDSHAKE_OPTIONS_INIT SOTTO_SIZED(sotto_handshake_options)
 
 /*
  * Initialize() (Noise 5.3).  The caller frees *OUT.

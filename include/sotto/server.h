@@ -93,10 +93,7 @@ typedef struct sotto_server_options {
     const char *agent;        /* told to clients, at most 128 bytes ["sotto/VERSION"] */
 } sotto_server_options;
 
-#define SOTTO_SERVER_OPTIONS_INIT                                                                  \
-    {                                                                                              \
-        .size = sizeof(sotto_server_options)                                                       \
-    }
+#define SOTTO_SERVER_OPTIONS_INIT SOTTO_SIZED(sotto_server_options)
 
 /*
  * Make a server.  Chooses server_id and salt_index and derives the PSKs (some milliseconds a

@@ -84,10 +84,7 @@ typedef struct sotto_session_client_options {
     uint32_t input_padding;
 } sotto_session_client_options;
 
-#define SOTTO_SESSION_CLIENT_OPTIONS_INIT                                                          \
-    {                                                                                              \
-        .size = sizeof(sotto_session_client_options)                                               \
-    }
+#define SOTTO_SESSION_CLIENT_OPTIONS_INIT SOTTO_SIZED(sotto_session_client_options)
 
 /* A client's end, at time NOW (the connection is established).  E_USAGE: an option is missing or
  * out of range; E_DH: the server's key is a low-order point; E_NOMEM, E_CRYPTO, E_RANDOM.  Output
@@ -124,10 +121,7 @@ typedef struct sotto_acceptor_options {
     const char *agent;                              /* at most 128 bytes, copied [none] */
 } sotto_acceptor_options;
 
-#define SOTTO_ACCEPTOR_OPTIONS_INIT                                                                \
-    {                                                                                              \
-        .size = sizeof(sotto_acceptor_options)                                                     \
-    }
+#define SOTTO_ACCEPTOR_OPTIONS_INIT SOTTO_SIZED(sotto_acceptor_options)
 
 /* What all connections of a server have in common: made once, read-only, shared by threads.
  * E_USAGE, E_NOMEM, E_CRYPTO. */

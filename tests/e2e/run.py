@@ -3,7 +3,7 @@
 
     tests/e2e/run.py PATH_TO_SOTTO [--examples FOLDER] [--demo SCRIPT] [-k TEXT] [-j N] [-v]
 
---examples: where example_client and example_server are; --demo: examples/demo.sh.  -k runs the
+--examples: where the built examples are; --demo: examples/demo.sh.  -k runs the
 tests with TEXT in their names, -j N of them at a time, -v names each.  One line for each failure,
 and a last line "N passed, N failed".  Exit status 1 when one failed.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
-import calls, controls, execs, faults, local, serving, trust  # noqa: E401,E402,F401
+import calls, controls, execs, faults, local, noise_examples, serving, trust  # noqa: E401,E402,F401
 
 
 def run_one(function, programs, worlds):
@@ -81,6 +81,8 @@ def main():
     if options.examples:
         programs["client"] = options.examples.resolve() / "example_client"
         programs["server"] = options.examples.resolve() / "example_server"
+        for name in "noise_xx", "noise_pipes", "sealfile":
+            programs[name] = options.examples.resolve() / name
     if options.demo:
         programs["demo"] = options.demo.resolve()
     for name, path in programs.items():
