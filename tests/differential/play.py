@@ -28,6 +28,8 @@ def equal(what, got, wanted):
 
 
 def shown(value):
+    if isinstance(value, tuple):
+        return "(%s)" % ", ".join(map(shown, value))
     if isinstance(value, bytes):
         return "%d bytes %s" % (len(value), value[:64].hex())
     return str(value)
@@ -277,7 +279,8 @@ class Play:
 
 
 class Transport:
-    """What both kinds have in common: steps that go one way or the other."""
+    """What both kinds have in common: steps that go one way or the other. A kind says what becomes
+    of a message."""
 
     def __init__(self, play):
         self.play, self.rng = play, play.rng
@@ -292,9 +295,6 @@ class Transport:
             else:
                 self.rekey(from_ours)
         self.end()
-
-    def message(self, step, from_ours):
-        raise NotImplementedError
 
     def rekey(self, from_ours):
         self.ours.rekey("sending" if from_ours else "receiving")
