@@ -78,7 +78,7 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_fingerprint(const sotto_public_key *k
 /*
  * Make a new key pair on CURVE, of the system's random bytes.  The caller frees it.
  *
- * E_USAGE: no curve.  E_NOMEM, E_RANDOM, E_CRYPTO.  *OUT is NULL after an error.
+ * E_USAGE: no curve, a NULL pointer.  E_NOMEM, E_RANDOM, E_CRYPTO.  *OUT is NULL after an error.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_keypair_generate(sotto_curve curve, sotto_keypair **out);
 

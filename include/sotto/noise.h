@@ -294,7 +294,7 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_handshake_set_psk(sotto_handshake *hs
  * initiator's first message can be replayed, so nothing should be done because of it; the one of a
  * responder's second message (XX) goes to whoever sent the first.
  *
- * E_USAGE: not our turn, a PSK is missing, an argument is NULL.  E_BUFFER: MESSAGE is too small.
+ * E_USAGE: not our turn, a PSK is missing, an argument is NULL, the places overlap.  E_BUFFER: MESSAGE is too small.
  * E_TOO_LARGE: more than SOTTO_NOISE_MESSAGE_MAX.  Nothing has changed then, and nothing was
  * written.
  * E_DH: the peer's public key is a low-order point (Noise 12.1).  E_KEY: the lookup had no PSK.
@@ -331,8 +331,8 @@ SOTTO_API const sotto_public_key *sotto_handshake_remote_static(const sotto_hand
  * key is a claim, which anybody can make who knows it.
  *
  * With some patterns the proof comes after the handshake only: it may be 0 at the split (the
- * responder of IN and IX, both sides of K1K, …).  Then the first transport message that decrypts is
- * the proof, and nothing should be done for the peer before it.
+ * responder of KN, KX, IN and IX, the initiator of NX1, …).  Then the first transport message that
+ * decrypts is the proof, and nothing should be done for the peer before it.
  */
 SOTTO_API int sotto_handshake_remote_proven(const sotto_handshake *hs);
 

@@ -30,6 +30,8 @@ sotto_err sotto_keypair_generate(sotto_curve curve, sotto_keypair **out)
     sotto_keypair *keypair;
     sotto_err err;
 
+    if (out == NULL)
+        return SOTTO_E_USAGE;
     *out = NULL;
     if (dh == NULL)
         return SOTTO_E_USAGE;

@@ -29,15 +29,19 @@ struct sotto_datagrams {
     struct si_window received;
 };
 
-/* Bytes that can be read, room that can be written. */
+/* Bytes that can be read. */
 static inline bool si_bytes_ok(const void *ptr, size_t len)
 {
     return ptr != NULL || len == 0;
 }
 
-static inline bool si_room_ok(const sotto_room *room)
+/* Nothing has been written yet; false when nothing can be. */
+static inline bool si_room_open(sotto_room *room)
 {
-    return room != NULL && si_bytes_ok(room->ptr, room->cap);
+    if (room == NULL)
+        return false;
+    room->len = 0;
+    return si_bytes_ok(room->ptr, room->cap);
 }
 
 #endif

@@ -61,10 +61,7 @@ static sotto_err write_frame(const sotto_bytes *negotiation, sotto_bytes message
     size_t len;
     sotto_err err;
 
-    if (!si_room_ok(out))
-        return SOTTO_E_USAGE;
-    out->len = 0;
-    if (!is_ok(in[0]) || !is_ok(in[1]))
+    if (!si_room_open(out) || !is_ok(in[0]) || !is_ok(in[1]))
         return SOTTO_E_USAGE;
     if (in[0].len > SOTTO_NOISESOCKET_FIELD_MAX || in[1].len > SOTTO_NOISESOCKET_FIELD_MAX)
         return SOTTO_E_TOO_LARGE;
@@ -82,7 +79,7 @@ static sotto_err write_frame(const sotto_bytes *negotiation, sotto_bytes message
 
 sotto_err sotto_noisesocket_write_handshake(const sotto_noisesocket_frame *frame, sotto_room *out)
 {
-    if (frame == NULL)
+    if (!si_room_open(out) || frame == NULL)
         return SOTTO_E_USAGE;
     return write_frame(&frame->negotiation, frame->message, out);
 }
@@ -179,10 +176,7 @@ sotto_err sotto_noisesocket_write_payload(sotto_bytes body, size_t padded_len, s
     struct writer w = {NULL, 0};
     sotto_err err;
 
-    if (!si_room_ok(out))
-        return SOTTO_E_USAGE;
-    out->len = 0;
-    if (!is_ok(body))
+    if (!si_room_open(out) || !is_ok(body))
         return SOTTO_E_USAGE;
     if (body.len > SOTTO_NOISESOCKET_BODY_MAX || padded_len > SOTTO_NOISESOCKET_BODY_MAX)
         return SOTTO_E_TOO_LARGE;
@@ -286,9 +280,8 @@ sotto_err sotto_noisesocket_prologue(sotto_noisesocket_stage stage,
     size_t len;
     sotto_err err;
 
-    if (!si_room_ok(out))
+    if (!si_room_open(out))
         return SOTTO_E_USAGE;
-    out->len = 0;
     if ((err = check_history(stage, history)) != SOTTO_OK)
         return err;
     const sotto_bytes in[] = {history->initial.negotiation, history->initial.message,

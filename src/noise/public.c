@@ -54,20 +54,16 @@ static sotto_err usage(sotto_error *error, const char *what, const char *why)
     return err;
 }
 
-/* KEY is on the protocol's curve, or missing; *OUT is its raw form or NULL. */
+/* KEY is on the protocol's curve, or missing; *OUT is RAW, its raw form, or NULL. */
 static sotto_err take_public(const struct si_protocol *protocol, const sotto_public_key *key,
-                             const char *name, struct si_public_key *raw,
+                             const char *wrong_curve, struct si_public_key *raw,
                              const struct si_public_key **out, sotto_error *error)
 {
     *out = NULL;
     if (key == NULL)
         return SOTTO_OK;
-    if (key->curve != protocol->dh->curve) {
-        sotto_err err = si_error(error, SOTTO_E_USAGE, "%s", protocol->name);
-
-        si_error_why(error, "the key %s is on another curve", name);
-        return err;
-    }
+    if (key->curve != protocol->dh->curve)
+        return usage(error, protocol->name, wrong_curve);
     memcpy(raw->bytes, key->bytes, sizeof raw->bytes);
     *out = raw;
     return SOTTO_OK;
@@ -108,9 +104,11 @@ static sotto_err begin(const sotto_handshake_options *options, struct si_handsha
     sotto_err err;
 
     if ((err = si_protocol_parse(&protocol, options->protocol, error)) != SOTTO_OK ||
-        (err = take_public(&protocol, options->rs, "rs", &rs, &keys.rs, error)) != SOTTO_OK ||
-        (err = take_public(&protocol, options->fallback_re, "fallback_re", &re, &keys.fallback_re,
-                           error)) != SOTTO_OK)
+        (err = take_public(&protocol, options->rs, "the key rs is on another curve", &rs, &keys.rs,
+                           error)) != SOTTO_OK ||
+        (err =
+             take_public(&protocol, options->fallback_re, "the key fallback_re is on another curve",
+                         &re, &keys.fallback_re, error)) != SOTTO_OK)
         return err;
     if (options->s != NULL) {
         if (options->s->curve != protocol.dh->curve)
@@ -258,13 +256,13 @@ static sotto_err message_error(const sotto_handshake *hs, sotto_error *error, so
 
 /* What both directions have in common, before anything is changed. */
 static sotto_err check_message(const sotto_handshake *hs, sotto_action action, sotto_bytes in,
-                               const sotto_room *out, sotto_error *error)
+                               sotto_room *out, sotto_error *error)
 {
     const char *name = si_handshake_protocol(hs->inner)->name;
     unsigned n;
     sotto_err err;
 
-    if (!si_room_ok(out) || !si_bytes_ok(in.ptr, in.len))
+    if (!si_room_open(out) || !si_bytes_ok(in.ptr, in.len))
         return usage(error, name, "a pointer is NULL");
     if (sotto_handshake_action(hs) != action)
         return usage(error, name, turn_text(hs));
@@ -306,8 +304,6 @@ sotto_err sotto_handshake_write(sotto_handshake *hs, sotto_bytes payload, sotto_
     size_t needed;
     sotto_err err;
 
-    if (message != NULL)
-        message->len = 0;
     if ((err = check_message(hs, SOTTO_ACTION_WRITE, payload, message, error)) != SOTTO_OK)
         return err;
     if ((needed = sotto_handshake_message_len(hs, payload.len)) == 0) {
@@ -328,8 +324,6 @@ sotto_err sotto_handshake_read(sotto_handshake *hs, sotto_bytes message, sotto_r
 {
     sotto_err err;
 
-    if (payload != NULL)
-        payload->len = 0;
     if ((err = check_message(hs, SOTTO_ACTION_READ, message, payload, error)) != SOTTO_OK)
         return err;
     /* One that is too short or too long has no payload: it fails below. */

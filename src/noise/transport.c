@@ -23,10 +23,7 @@ static sotto_err encrypt(struct si_cipher_state *cs, sotto_ad ad, sotto_bytes pl
     size_t len = plaintext.len + SI_TAG_LEN;
     sotto_err err;
 
-    if (!si_room_ok(message))
-        return SOTTO_E_USAGE;
-    message->len = 0;
-    if (!cs->has_key)
+    if (!si_room_open(message) || !cs->has_key)
         return SOTTO_E_USAGE;
     if (plaintext.len > SOTTO_NOISE_TRANSPORT_MAX)
         return SOTTO_E_TOO_LARGE;
@@ -48,10 +45,7 @@ static sotto_err decrypt(struct si_cipher_state *cs, uint64_t n, sotto_ad ad, so
     size_t len = message.len - SI_TAG_LEN;
     sotto_err err;
 
-    if (!si_room_ok(plaintext))
-        return SOTTO_E_USAGE;
-    plaintext->len = 0;
-    if (!cs->has_key)
+    if (!si_room_open(plaintext) || !cs->has_key)
         return SOTTO_E_USAGE;
     if (message.len < SI_TAG_LEN || message.len > SOTTO_NOISE_MESSAGE_MAX)
         return SOTTO_E_AUTH;
@@ -123,7 +117,7 @@ void sotto_transport_free(sotto_transport *transport)
 sotto_err sotto_datagrams_encrypt(sotto_datagrams *datagrams, sotto_ad ad, sotto_bytes plaintext,
                                   sotto_room *message, uint64_t *nonce)
 {
-    if (nonce == NULL)
+    if (!si_room_open(message) || nonce == NULL)
         return SOTTO_E_USAGE;
     *nonce = datagrams->by.tx.n;
     return encrypt(&datagrams->by.tx, ad, plaintext, message);
@@ -134,11 +128,10 @@ sotto_err sotto_datagrams_decrypt(sotto_datagrams *datagrams, uint64_t nonce, so
 {
     sotto_err err;
 
-    if (si_room_ok(plaintext) && datagrams->by.rx.has_key &&
-        !si_window_is_new(&datagrams->received, nonce)) {
-        plaintext->len = 0;
+    if (!si_room_open(plaintext) || !datagrams->by.rx.has_key)
+        return SOTTO_E_USAGE;
+    if (!si_window_is_new(&datagrams->received, nonce))
         return SOTTO_E_REPLAY;
-    }
     err = decrypt(&datagrams->by.rx, nonce, ad, message, plaintext);
     if (err == SOTTO_OK)
         si_window_accept(&datagrams->received, nonce);
