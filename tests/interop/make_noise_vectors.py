@@ -17,6 +17,7 @@ import sys
 sys.dont_write_bytecode = True                             # nothing but the file is written
 
 import noise_python as noise
+from vector_file import write_or_check
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors", "noise.json")
 
@@ -586,19 +587,7 @@ def make():
 def main():
     text = make()
     assert len(text) < 1500000
-    if sys.argv[1:] == ["--check"]:
-        try:
-            with open(PATH, encoding="ascii") as file:
-                same = file.read() == text
-        except OSError as error:
-            sys.exit("make_noise_vectors: %s" % error)
-        if not same:
-            sys.exit("make_noise_vectors: noise.json is not what this script makes")
-        return
-    if sys.argv[1:]:
-        sys.exit(__doc__)
-    with open(PATH, "w", encoding="ascii") as file:
-        file.write(text)
+    write_or_check(PATH, text, __doc__)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import sotto_peer as peer
 from vector_cases import (client_cases, document_cases, first_frame_cases, hello_cases,
                           negotiation_cases, plaintext_cases, refusal_cases, server_cases,
                           stream_cases, trust_cases)
+from vector_file import write_or_check
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vectors", "protocol.json")
 
@@ -599,20 +600,7 @@ def make():
 
 
 def main():
-    text = make()
-    if sys.argv[1:] == ["--check"]:
-        try:
-            with open(PATH, encoding="ascii") as file:
-                same = file.read() == text
-        except OSError as error:
-            sys.exit("make_vectors: %s" % error)
-        if not same:
-            sys.exit("make_vectors: protocol.json is not what this script makes")
-        return
-    if sys.argv[1:]:
-        sys.exit(__doc__)
-    with open(PATH, "w", encoding="ascii") as file:
-        file.write(text)
+    write_or_check(PATH, make(), __doc__)
 
 
 if __name__ == "__main__":
