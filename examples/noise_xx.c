@@ -14,7 +14,8 @@ static uint8_t buffer[SOTTO_NOISE_MESSAGE_MAX], plain[SOTTO_NOISE_MESSAGE_MAX];
 
 static void fail(const char *who, sotto_err err, const sotto_error *error)
 {
-    fprintf(stderr, "%s: %s: %s\n", who, sotto_strerror(err), error->why);
+    fprintf(stderr, "%s: %s: %s %s %s\n", who, sotto_strerror(err), error->what, error->why,
+            error->hint);
     exit(1);
 }
 

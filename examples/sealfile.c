@@ -42,6 +42,14 @@ static int failed(const char *what, const char *why)
     return 1;
 }
 
+static int failed_with(const sotto_error *error)
+{
+    failed(error->what, error->why);
+    if (error->hint[0] != '\0')
+        fprintf(stderr, "  try: %s\n", error->hint);
+    return 1;
+}
+
 /* ---- Files ----------------------------------------------------------------------------------- */
 
 static int open_files(struct job *job, const char *in, const char *out)
@@ -161,7 +169,7 @@ static int seal(struct job *job, sotto_handshake *hs)
 
     if (sotto_handshake_write(hs, sotto_no_bytes(), &message, &error) != SOTTO_OK ||
         sotto_handshake_split(hs, &transport, &error) != SOTTO_OK)
-        return failed(error.what, error.why);
+        return failed_with(&error);
     status = fputs(format, job->out) < 0 ? failed(job->part_path, strerror(errno))
                                          : write_message(job, &message);
     if (status == 0)
@@ -188,7 +196,7 @@ static int unseal(struct job *job, sotto_handshake *hs, const sotto_public_key *
     if (!sotto_public_key_equal(sotto_handshake_remote_static(hs), sender))
         return failed(job->in_path, "sealed by somebody else");
     if (sotto_handshake_split(hs, &transport, &error) != SOTTO_OK)
-        return failed(error.what, error.why);
+        return failed_with(&error);
     status = open_contents(job, transport);
     sotto_transport_free(transport);
     return status;
@@ -220,7 +228,7 @@ int main(int argc, char **argv)
     if (sotto_keypair_load(argv[4], &own, &error) != SOTTO_OK ||
         sotto_public_key_load(argv[5], &other, &error) != SOTTO_OK) {
         sotto_keypair_free(own);
-        return failed(error.what, error.why);
+        return failed_with(&error);
     }
     options.protocol = protocol_of(other.curve);
     options.role = sealing ? SOTTO_INITIATOR : SOTTO_RESPONDER;
@@ -228,7 +236,7 @@ int main(int argc, char **argv)
     options.s = own;
     options.rs = sealing ? &other : NULL;
     if (sotto_handshake_new(&options, &hs, &error) != SOTTO_OK) {
-        status = failed(error.what, error.why);
+        status = failed_with(&error);
     } else {
         status = open_files(&job, argv[2], argv[3]);
         if (status == 0)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 # The headers that section 3 describes, all of each.
-HEADERS = ("key.h", "noise.h", "noisesocket.h")
+HEADERS = ("key.h", "noise.h", "noisesocket.h", "error.h")
 # Pages that describe no function: the name of the page is not one.
 OVERVIEWS = {"sotto_noise"}
 COMPILER = ["gcc", "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
@@ -336,7 +336,7 @@ int main(void)
 """,
 }
 
-KEY, NOISE, SOCKET = (f"include/sotto/{name}" for name in HEADERS)
+KEY, NOISE, SOCKET = (f"include/sotto/{name}" for name in HEADERS[:3])
 PAGE, READ, LIST = (f"docs/man/{name}" for name in
                     ("sotto_key_new.3.scd", "sotto_read.3.scd", "meson.build"))
 NEW = "\nSOTTO_API int sotto_more(void);\n"

@@ -63,14 +63,15 @@ SOTTO_API const char *sotto_cipher_name(sotto_cipher cipher);
 /* The cipher of that name, or 0. */
 SOTTO_API sotto_cipher sotto_cipher_by_name(const char *name);
 
-/* True when A and B are the same key on the same curve. */
+/* True when A and B are the same key on the same curve.  False when one of them is NULL or has no
+ * curve. */
 SOTTO_API int sotto_public_key_equal(const sotto_public_key *a, const sotto_public_key *b);
 
 /*
  * Write the fingerprint of KEY as a NUL-terminated text: "SHA256:" and the unpadded base64 of
  * SHA-256 over the curve's name, a zero byte and the raw key (docs/protocol.md, section 4).
  *
- * E_KEY: no curve.  E_CRYPTO: the hash failed.  After an error OUT is the empty text.
+ * E_KEY: no curve, or KEY is NULL.  E_CRYPTO: the hash failed.  After an error OUT is the empty text.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_fingerprint(const sotto_public_key *key,
                                                        char out[SOTTO_FINGERPRINT_SIZE]);

@@ -326,9 +326,12 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_handshake_read(sotto_handshake *hs, s
 SOTTO_API const sotto_public_key *sotto_handshake_remote_static(const sotto_handshake *hs);
 
 /*
- * 1 when the peer has shown that it holds the private key to sotto_handshake_remote_static(), else 0:
- * a message was read that is encrypted with a key of which a DH with rs is part.  Before that the
- * key is a claim, which anybody can make who knows it.
+ * 1 when somebody has shown to hold the private key to sotto_handshake_remote_static(), else 0: a
+ * message was read that is encrypted with a key of which a DH with rs is part.  Before that the key
+ * is a claim, which anybody can make who knows it.
+ *
+ * It says nothing of the time, nor of a PSK that comes later: the first message of IK shows the key
+ * also when it is an old one that is sent again.  Only a message that answers one of ours is fresh.
  *
  * With some patterns the proof comes after the handshake only: it may be 0 at the split (the
  * responder of KN, KX, IN and IX, the initiator of NX1, …).  Then the first transport message that

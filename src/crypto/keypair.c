@@ -110,7 +110,7 @@ sotto_public_key sotto_keypair_public(const sotto_keypair *keypair)
 
 int sotto_public_key_equal(const sotto_public_key *a, const sotto_public_key *b)
 {
-    size_t len = sotto_curve_key_len(a->curve);
+    size_t len = a == NULL || b == NULL ? 0 : sotto_curve_key_len(a->curve);
 
     return len > 0 && a->curve == b->curve && si_equal(a->bytes, b->bytes, len);
 }
@@ -138,7 +138,7 @@ sotto_err si_public_key_check(const sotto_public_key *pub)
 sotto_err sotto_fingerprint(const sotto_public_key *key, char out[SOTTO_FINGERPRINT_SIZE])
 {
     static const char prefix[] = "SHA256:";
-    const char *name = sotto_curve_name(key->curve);
+    const char *name = key == NULL ? NULL : sotto_curve_name(key->curve);
     crypto_hash_sha256_state state;
     uint8_t hash[crypto_hash_sha256_BYTES];
     char text[4 * ((sizeof hash + 2) / 3) + 1]; /* with room for the padding */

@@ -1,5 +1,6 @@
 #include "noise/handshake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -77,12 +78,15 @@ static bool is_ours(const struct si_handshake *hs, unsigned turn)
     return (turn % 2 == 0) == (hs->role == SI_INITIATOR);
 }
 
-static sotto_err refuse(const struct si_handshake *hs, sotto_error *error, const char *why)
+/* What is wrong with a handshake's options, and what to do. */
+static sotto_err refuse(const struct si_handshake *hs, sotto_error *error, const char *why,
+                        const char *hint)
 {
     sotto_err err = si_error(error, SOTTO_E_USAGE, "%s as %s", hs->protocol.name,
                              hs->role == SI_INITIATOR ? "initiator" : "responder");
 
     si_error_why(error, "%s", why);
+    si_error_hint(error, "%s", hint);
     return err;
 }
 
@@ -94,15 +98,17 @@ static sotto_err take_static_keys(struct si_handshake *hs, const struct si_hands
     bool needs_rs = si_pattern_needs_rs(pattern, hs->role == SI_INITIATOR);
 
     if ((keys->s == NULL) != (keys->s_public == NULL) || (needs_s && keys->s == NULL))
-        return refuse(hs, error, "the own static key pair (s) is missing");
+        return refuse(hs, error, "the own static key pair (s) is missing",
+                      "set s: a key pair that was loaded, or made by sotto_keypair_generate()");
     if (!needs_s && keys->s != NULL)
-        return refuse(hs, error, "this side has no static key pair (s), but one was given");
+        return refuse(hs, error, "this side has no static key pair (s), but one was given",
+                      "leave s out, or choose a pattern in which this side has one");
     if (needs_rs && keys->rs == NULL)
-        return refuse(hs, error, "the peer's static key (rs) must be known before, and is missing");
+        return refuse(hs, error, "the peer's static key (rs) must be known before, and is missing",
+                      "set rs: the peer's public key");
     if (!needs_rs && keys->rs != NULL)
-        return refuse(hs, error,
-                      "the peer's static key (rs) is not a pre-message here: compare it with "
-                      "what the handshake shows");
+        return refuse(hs, error, "the peer's static key (rs) is not known before in this pattern",
+                      "leave rs out, and compare the key with sotto_handshake_remote_static()");
 
     if (needs_s) {
         hs->s = *keys->s;
@@ -143,18 +149,20 @@ static sotto_err take_fallback(struct si_handshake *hs, const struct si_handshak
     const struct si_handshake *from = keys->fallback_from;
     bool is_initiator = hs->role == SI_INITIATOR;
 
-    if (!hs->protocol.pattern.responder_e_known)
-        return from == NULL && keys->fallback_re == NULL
-                   ? SOTTO_OK
-                   : refuse(hs, error,
-                            "the pattern is no fallback, but a handshake before it, or "
-                            "its ephemeral key, was given");
-    if ((from != NULL) == (keys->fallback_re != NULL) || (from == NULL && !is_initiator))
+    if (!hs->protocol.pattern.responder_e_known && (from != NULL || keys->fallback_re != NULL))
         return refuse(hs, error,
-                      is_initiator
-                          ? "a fallback needs the handshake before it or the ephemeral key that "
-                            "was received in it (one of the two)"
-                          : "a fallback needs the handshake before it, for its ephemeral key");
+                      "the pattern is no fallback, but what it falls back from was given",
+                      "leave fallback_from and fallback_re out, or name a pattern with fallback");
+    if (!hs->protocol.pattern.responder_e_known)
+        return SOTTO_OK;
+    if (from == NULL && !is_initiator)
+        return refuse(hs, error, "the handshake before the fallback is missing",
+                      "set fallback_from: the handshake that has written its first message");
+    if ((from == NULL) == (keys->fallback_re == NULL))
+        return refuse(hs, error,
+                      "the ephemeral key that was received before the fallback is missing, "
+                      "or given twice",
+                      "set fallback_from or fallback_re, one of the two");
     if (from == NULL) {
         hs->re = *keys->fallback_re;
         hs->has_re = true;
@@ -162,16 +170,17 @@ static sotto_err take_fallback(struct si_handshake *hs, const struct si_handshak
     }
 
     if (from->protocol.dh->curve != hs->protocol.dh->curve)
-        return refuse(hs, error, "the handshake before the fallback is on another curve");
+        return refuse(hs, error, "the handshake before the fallback is on another curve",
+                      "fall back to a protocol on the same curve");
     if (from->role == hs->role)
-        return refuse(hs, error,
-                      "a fallback reverses the roles: who was the initiator before is "
-                      "the responder now");
+        return refuse(hs, error, "a fallback reverses the roles, and both handshakes have the same",
+                      "who was the initiator is the responder now");
     if (from->done || (is_initiator ? !from->has_re || from->has_e || from->turn > 1
                                     : !from->has_e || from->turn != 1))
         return refuse(hs, error,
-                      "the handshake before the fallback must have come as far as its first "
-                      "message, and no further");
+                      "the handshake before the fallback has not come as far as its first message, "
+                      "or further",
+                      "fall back when the first message has been written or read, and no other");
     /* What else it holds, a re out of an answer that did not decrypt, does not count any more. */
     if (is_initiator) {
         hs->re = from->re;
@@ -331,13 +340,16 @@ sotto_err si_handshake_set_psk(struct si_handshake *hs, unsigned n, const sotto_
 {
     /* psk0 and psk1 are both in the first message */
     unsigned turn = n == 0 ? 0 : n - 1;
+    char why[64] = "";
 
     if (!si_pattern_has_psk(&hs->protocol.pattern, n))
-        return refuse(hs, error, "the pattern has no PSK at this position");
-    if (hs->failed || hs->done || hs->turn > turn)
-        return refuse(hs, error, "the message with this PSK has gone by");
-    if (hs->has_psk[n])
-        return refuse(hs, error, "this PSK was given before");
+        (void)snprintf(why, sizeof why, "the pattern has no PSK at position %u (psk%u)", n, n);
+    else if (hs->failed || hs->done || hs->turn > turn)
+        (void)snprintf(why, sizeof why, "the message with psk%u has gone by", n);
+    else if (hs->has_psk[n])
+        (void)snprintf(why, sizeof why, "psk%u was given before", n);
+    if (why[0] != '\0')
+        return refuse(hs, error, why, "sotto_protocol_describe() tells the positions of the PSKs");
     hs->psk[n] = *psk;
     hs->has_psk[n] = true;
     return SOTTO_OK;

@@ -54,16 +54,31 @@ static sotto_err usage(sotto_error *error, const char *what, const char *why)
     return err;
 }
 
+/* The key NAME is not on the curve that it has to be on. */
+static sotto_err wrong_curve(const struct si_protocol *protocol, sotto_curve curve,
+                             const char *name, sotto_error *error)
+{
+    const char *found = sotto_curve_name(curve);
+    sotto_err err = si_error(error, SOTTO_E_USAGE, "%s", protocol->name);
+
+    if (found == NULL)
+        si_error_why(error, "the key %s has no curve", name);
+    else
+        si_error_why(error, "the key %s is on curve %s", name, found);
+    si_error_hint(error, "give a key on curve %s, or change the protocol", protocol->dh->name);
+    return err;
+}
+
 /* KEY is on the protocol's curve, or missing; *OUT is RAW, its raw form, or NULL. */
 static sotto_err take_public(const struct si_protocol *protocol, const sotto_public_key *key,
-                             const char *wrong_curve, struct si_public_key *raw,
+                             const char *name, struct si_public_key *raw,
                              const struct si_public_key **out, sotto_error *error)
 {
     *out = NULL;
     if (key == NULL)
         return SOTTO_OK;
     if (key->curve != protocol->dh->curve)
-        return usage(error, protocol->name, wrong_curve);
+        return wrong_curve(protocol, key->curve, name, error);
     memcpy(raw->bytes, key->bytes, sizeof raw->bytes);
     *out = raw;
     return SOTTO_OK;
@@ -104,15 +119,13 @@ static sotto_err begin(const sotto_handshake_options *options, struct si_handsha
     sotto_err err;
 
     if ((err = si_protocol_parse(&protocol, options->protocol, error)) != SOTTO_OK ||
-        (err = take_public(&protocol, options->rs, "the key rs is on another curve", &rs, &keys.rs,
-                           error)) != SOTTO_OK ||
-        (err =
-             take_public(&protocol, options->fallback_re, "the key fallback_re is on another curve",
-                         &re, &keys.fallback_re, error)) != SOTTO_OK)
+        (err = take_public(&protocol, options->rs, "rs", &rs, &keys.rs, error)) != SOTTO_OK ||
+        (err = take_public(&protocol, options->fallback_re, "fallback_re", &re, &keys.fallback_re,
+                           error)) != SOTTO_OK)
         return err;
     if (options->s != NULL) {
         if (options->s->curve != protocol.dh->curve)
-            return usage(error, protocol.name, "the key pair s is on another curve");
+            return wrong_curve(&protocol, options->s->curve, "s", error);
         keys.s = &options->s->priv;
         keys.s_public = &options->s->pub;
     }
@@ -214,7 +227,6 @@ sotto_err sotto_handshake_set_psk(sotto_handshake *hs, unsigned position, const 
 
 /* ---- Messages, and what is said of errors ---------------------------------------------------- */
 
-/* Out of turn. */
 static const char *turn_text(const sotto_handshake *hs)
 {
     switch (sotto_handshake_action(hs)) {
@@ -230,6 +242,14 @@ static const char *turn_text(const sotto_handshake *hs)
     default:
         return "it has failed, and can only be freed";
     }
+}
+
+static sotto_err out_of_turn(const sotto_handshake *hs, sotto_error *error)
+{
+    sotto_err err = usage(error, si_handshake_protocol(hs->inner)->name, turn_text(hs));
+
+    si_error_hint(error, "sotto_handshake_action() tells what is next");
+    return err;
 }
 
 static const char *failure_text(sotto_err err)
@@ -265,10 +285,11 @@ static sotto_err check_message(const sotto_handshake *hs, sotto_action action, s
     if (!si_room_open(out) || !si_bytes_ok(in.ptr, in.len))
         return usage(error, name, "a pointer is NULL");
     if (sotto_handshake_action(hs) != action)
-        return usage(error, name, turn_text(hs));
+        return out_of_turn(hs, error);
     if (si_handshake_lacks_psk(hs->inner, &n)) {
         err = message_error(hs, error, SOTTO_E_USAGE);
-        si_error_why(error, "the PSK for position %u (psk%u) has not been given", n, n);
+        si_error_why(error, "psk%u has not been given", n);
+        si_error_hint(error, "sotto_handshake_set_psk(), or a lookup in the options");
         return err;
     }
     return SOTTO_OK;
@@ -283,6 +304,8 @@ static sotto_err check_room(const sotto_handshake *hs, sotto_bytes in, const sot
     if (len > out->cap) {
         err = message_error(hs, error, SOTTO_E_BUFFER);
         si_error_why(error, "the output has %zu bytes, the room is for %zu", len, out->cap);
+        si_error_hint(error,
+                      "sotto_handshake_message_len() and _payload_len() tell what is needed");
         return err;
     }
     if (si_overlap(in.ptr, in.len, out->ptr, len))
@@ -362,7 +385,7 @@ static sotto_err split(sotto_handshake *hs, struct si_directions *by, sotto_erro
     sotto_err err;
 
     if (sotto_handshake_action(hs) != SOTTO_ACTION_SPLIT)
-        return usage(error, protocol->name, turn_text(hs));
+        return out_of_turn(hs, error);
     err = si_handshake_split(hs->inner, &by->tx, &by->rx, hs->h, &hs->h_len);
     if (err != SOTTO_OK)
         return si_error(error, err, "the split of %s", protocol->name);

@@ -9,11 +9,18 @@ _Static_assert(SOTTO_NOISE_TRANSPORT_MAX == SOTTO_NOISE_MESSAGE_MAX - SOTTO_NOIS
 
 /* ---- One message ----------------------------------------------------------------------------- */
 
-/* Input and output are the same place, or have nothing in common; both may be used. */
+/* May these be used at all?  Nothing has been written yet. */
+static bool can_begin(const struct si_cipher_state *cs, sotto_ad ad, sotto_bytes in,
+                      sotto_room *out)
+{
+    return si_room_open(out) && cs->has_key && si_bytes_ok(ad.ptr, ad.len) &&
+           si_bytes_ok(in.ptr, in.len);
+}
+
+/* Input and output are the same place, or have nothing in common. */
 static bool places_ok(sotto_ad ad, sotto_bytes in, const sotto_room *out, size_t out_len)
 {
-    return si_bytes_ok(ad.ptr, ad.len) && si_bytes_ok(in.ptr, in.len) &&
-           !si_overlap(ad.ptr, ad.len, out->ptr, out_len) &&
+    return !si_overlap(ad.ptr, ad.len, out->ptr, out_len) &&
            (in.ptr == out->ptr || !si_overlap(in.ptr, in.len, out->ptr, out_len));
 }
 
@@ -23,7 +30,7 @@ static sotto_err encrypt(struct si_cipher_state *cs, sotto_ad ad, sotto_bytes pl
     size_t len = plaintext.len + SI_TAG_LEN;
     sotto_err err;
 
-    if (!si_room_open(message) || !cs->has_key)
+    if (!can_begin(cs, ad, plaintext, message))
         return SOTTO_E_USAGE;
     if (plaintext.len > SOTTO_NOISE_TRANSPORT_MAX)
         return SOTTO_E_TOO_LARGE;
@@ -45,7 +52,7 @@ static sotto_err decrypt(struct si_cipher_state *cs, uint64_t n, sotto_ad ad, so
     size_t len = message.len - SI_TAG_LEN;
     sotto_err err;
 
-    if (!si_room_open(plaintext) || !cs->has_key)
+    if (!can_begin(cs, ad, message, plaintext))
         return SOTTO_E_USAGE;
     if (message.len < SI_TAG_LEN || message.len > SOTTO_NOISE_MESSAGE_MAX)
         return SOTTO_E_AUTH;
@@ -128,7 +135,7 @@ sotto_err sotto_datagrams_decrypt(sotto_datagrams *datagrams, uint64_t nonce, so
 {
     sotto_err err;
 
-    if (!si_room_open(plaintext) || !datagrams->by.rx.has_key)
+    if (!can_begin(&datagrams->by.rx, ad, message, plaintext))
         return SOTTO_E_USAGE;
     if (!si_window_is_new(&datagrams->received, nonce))
         return SOTTO_E_REPLAY;
