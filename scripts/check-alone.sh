@@ -2,7 +2,7 @@
 # Is sotto/noise.h usable on its own?  A program of Noise alone is built as a user does it, with
 # pkg-config against an installed copy of BUILD, and gets nothing of servers, JSON and event loops:
 # not by its includes, not by the names that it asks of the shared library, and not into the program
-# when it is linked with the static one, for which libsodium and libcrypto have to be enough.
+# when it is linked with the static one, for which the libraries of the cryptography have to be enough.
 #
 #     scripts/check-alone.sh BUILD
 #
@@ -56,8 +56,8 @@ shared()
 static()
 {
     "$CC" -o "$work/$1.static" "examples/$1.c" $(pkg --cflags) "$libdir/libsotto.a" -lsodium \
-        -lcrypto >"$work/log" 2>&1 || {
-        echo 'it does not link with libsodium and libcrypto'
+        -lcrypto $(pkg --libs --static | tr ' ' '\n' | grep -x -- -lIPSec_MB) >"$work/log" 2>&1 || {
+        echo 'it does not link with the libraries of the cryptography alone'
         return
     }
     nm "$work/$1.static" | sed 's/.* //' |

@@ -10,6 +10,10 @@ set -eu
 
 build_packages='gcc g++ meson ninja-build pkg-config scdoc
     libsodium-dev libssl-dev libuv1-dev libsimdjson-dev'
+# For AESGCM with vectors: Debian has it for amd64 only, and Meson does without.
+case $(uname -m) in
+x86_64) build_packages="$build_packages libipsec-mb-dev" ;;
+esac
 # clang needs its runtime for the sanitizers and the fuzzers, procps is ps for the end-to-end tests.
 test_packages='clang libclang-rt-14-dev clang-format libcmocka-dev
     python3 python3-dissononce openssl mandoc procps

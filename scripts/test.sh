@@ -215,12 +215,25 @@ if check 'build with gcc' 300 env CC=gcc CXX=g++ "$self" build "$gcc" -Dwerror=t
 else
     built=
 fi
-check 'build with clang' 300 env CC=clang CXX=clang++ "$self" build "$top/clang" -Dwerror=true || true
+# Without what is optional, so that it stays optional.
+clang=$top/clang
+if check 'build with clang, without ipsec-mb' 300 env CC=clang CXX=clang++ "$self" build "$clang" \
+    -Dwerror=true -Dipsec-mb=disabled; then
+    without=yes
+else
+    without=
+fi
 
 if [ "$built" ]; then
     suite 'tests' 400 "$gcc" meson test -C "$gcc" --timeout-multiplier 2
 else
     not_run 'tests'
+fi
+
+if [ "$without" ]; then
+    suite 'tests without ipsec-mb' 400 "$clang" meson test -C "$clang" --timeout-multiplier 2
+else
+    not_run 'tests without ipsec-mb'
 fi
 
 # gcc's runtime names functions and lines by itself; clang's would need llvm-symbolizer for that.

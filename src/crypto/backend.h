@@ -14,6 +14,9 @@
 extern const struct si_dh si_sodium_x25519;
 extern const struct si_dh si_openssl_x448;
 
+#ifdef SI_HAVE_IPSEC_MB
+extern const struct si_aead si_ipsecmb_aesgcm;
+#endif
 extern const struct si_aead si_openssl_aesgcm;
 extern const struct si_aead si_openssl_chachapoly;
 

@@ -2,7 +2,11 @@
 
 /* For each name the first one counts: the best that this build and this processor have. */
 static const struct si_dh *const dhs[] = {&si_sodium_x25519, &si_openssl_x448};
-static const struct si_aead *const aeads[] = {&si_openssl_aesgcm, &si_openssl_chachapoly};
+static const struct si_aead *const aeads[] = {
+#ifdef SI_HAVE_IPSEC_MB
+    &si_ipsecmb_aesgcm,
+#endif
+    &si_openssl_aesgcm, &si_openssl_chachapoly};
 static const struct si_hash *const hashes[] = {&si_openssl_sha256, &si_openssl_sha512,
                                                &si_openssl_blake2s, &si_openssl_blake2b};
 
@@ -20,10 +24,15 @@ const struct si_dh *si_dh_by_name(struct si_span name)
     return NULL;
 }
 
+static bool works(const struct si_aead *aead)
+{
+    return aead->works == NULL || aead->works();
+}
+
 const struct si_aead *si_aead_by_name(struct si_span name)
 {
     for (size_t i = 0; i < SI_COUNT(aeads); i++) {
-        if (is(name, aeads[i]->name))
+        if (is(name, aeads[i]->name) && works(aeads[i]))
             return aeads[i];
     }
     return NULL;
@@ -46,8 +55,11 @@ const struct si_dh *const *si_dh_all(size_t *count)
 
 const struct si_aead *const *si_aead_all(size_t *count)
 {
-    *count = SI_COUNT(aeads);
-    return aeads;
+    /* The processor decides about the first one at the most: the others are one behind the other. */
+    size_t skipped = works(aeads[0]) ? 0 : 1;
+
+    *count = SI_COUNT(aeads) - skipped;
+    return aeads + skipped;
 }
 
 const struct si_hash *const *si_hash_all(size_t *count)

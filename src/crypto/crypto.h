@@ -71,8 +71,11 @@ struct si_dh {
 struct si_aead_key;
 
 struct si_aead {
-    const char *name; /* "ChaChaPoly", "AESGCM" */
-    const char *backend;
+    const char *name;    /* "ChaChaPoly", "AESGCM" */
+    const char *backend; /* "ipsec-mb", "openssl" */
+
+    /* Has this processor what it takes?  NULL: every one has.  The answer never changes. */
+    bool (*works)(void);
 
     /* How much plaintext one key may encrypt: 2^56 bytes for AESGCM (Noise 14), else UINT64_MAX. */
     uint64_t max_bytes;

@@ -26,12 +26,11 @@ void si_cipher_wipe(struct si_cipher_state *cs)
     cs->aead = aead;
 }
 
-/* The expanded key, made now if it is its first use. */
-static sotto_err expand(struct si_cipher_state *cs)
+sotto_err si_cipher_prepare(struct si_cipher_state *cs)
 {
     sotto_err err;
 
-    if (cs->key != NULL)
+    if (cs->key != NULL || !cs->has_key)
         return SOTTO_OK;
     err = cs->aead->key_new(&cs->key, &cs->k);
     if (err == SOTTO_OK)
@@ -62,7 +61,8 @@ sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad, const
 
     if (!cs->has_key)
         return copy(in, len, out);
-    if ((err = check_limits(cs, cs->n, len)) != SOTTO_OK || (err = expand(cs)) != SOTTO_OK ||
+    if ((err = check_limits(cs, cs->n, len)) != SOTTO_OK ||
+        (err = si_cipher_prepare(cs)) != SOTTO_OK ||
         (err = cs->aead->seal(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
         return err;
     cs->n++;
@@ -80,7 +80,7 @@ sotto_err si_cipher_decrypt_at(struct si_cipher_state *cs, uint64_t n, struct si
     if (len < SI_TAG_LEN)
         return SOTTO_E_AUTH;
     if ((err = check_limits(cs, n, len - SI_TAG_LEN)) != SOTTO_OK ||
-        (err = expand(cs)) != SOTTO_OK ||
+        (err = si_cipher_prepare(cs)) != SOTTO_OK ||
         (err = cs->aead->open(cs->key, n, ad, in, len, out)) != SOTTO_OK)
         return err;
     cs->bytes += len - SI_TAG_LEN;
@@ -106,7 +106,7 @@ sotto_err si_cipher_rekey(struct si_cipher_state *cs)
 
     if (!cs->has_key)
         return SOTTO_E_USAGE;
-    if ((err = expand(cs)) != SOTTO_OK ||
+    if ((err = si_cipher_prepare(cs)) != SOTTO_OK ||
         (err = cs->aead->seal(cs->key, NONCE_RESERVED, si_span(NULL, 0), block, SI_CIPHER_KEY_LEN,
                               block)) != SOTTO_OK)
         goto out;

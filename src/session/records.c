@@ -53,9 +53,13 @@ sotto_err si_output_raw(struct si_output *out, const void *data, size_t len)
 sotto_err si_output_reserve(struct si_output *out, size_t len)
 {
     size_t records = len / SI_RECORD_BODY_MAX + 2;
+    sotto_err err;
 
     if (len > SIZE_MAX / 4)
         return SOTTO_E_TOO_LARGE;
+    /* A key that is expanded while a record is sealed could fail when it is too late. */
+    if (out->tx != NULL && (err = si_cipher_prepare(out->tx)) != SOTTO_OK)
+        return err;
     return make_room(out, len + records * SI_RECORD_OVERHEAD);
 }
 

@@ -161,8 +161,12 @@ static void algorithms_without_memory(void **state)
     const struct si_hash *const *hashes;
 
     (void)state;
-    for (size_t i = 0; i < count; i++)
-        assert_true(with_failures(make_aead, aeads[i]) > 0);
+    for (size_t i = 0; i < count; i++) {
+        /* What does not allocate through OpenSSL is tests/attack/test_attack_memory.c's. */
+        size_t failures = with_failures(make_aead, aeads[i]);
+
+        assert_int_equal(failures > 0, strcmp(aeads[i]->backend, "openssl") == 0);
+    }
     for (size_t i = 0; i < dh_count; i++)
         (void)with_failures(make_dh, dhs[i]);
     hashes = si_hash_all(&count);

@@ -1,9 +1,10 @@
 /*
- * fixed_nonce.h: whole nonces of 96 bits for the AEADs of OpenSSL.
+ * fixed_nonce.h: whole nonces of 96 bits for the AEADs of OpenSSL and ipsec-mb.
  *
  * Noise has nonces of 64 bits with 32 zero bits in front (Noise 12.3, 12.4), and so has struct
- * si_aead.  A program that has fixed_nonce.c and is linked with -Wl,--wrap=EVP_CipherInit_ex2 can
- * have any other nonce in its place: key, associated data, texts and tag go the library's own way.
+ * si_aead.  A program that has fixed_nonce.c and is linked with -Wl,--wrap=EVP_CipherInit_ex2 and
+ * -Wl,--wrap=init_mb_mgr_auto can have any other nonce in its place: key, associated data, texts
+ * and tag go the library's own way.
  */
 #ifndef FIXED_NONCE_H
 #define FIXED_NONCE_H
