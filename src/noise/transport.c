@@ -42,6 +42,8 @@ static sotto_err encrypt(struct si_cipher_state *cs, sotto_ad ad, sotto_bytes pl
         si_cipher_encrypt(cs, si_span(ad.ptr, ad.len), plaintext.ptr, plaintext.len, message->ptr);
     if (err == SOTTO_OK)
         message->len = len;
+    else if (err != SOTTO_E_NONCE)
+        si_wipe(message->ptr, len); /* plaintext must not be taken for ciphertext */
     return err;
 }
 

@@ -366,6 +366,29 @@ static void test_ad(void **state)
     }
 }
 
+/* Associated data is read while the output is written: they have to lie apart. */
+static void test_ad_overlap(void **state)
+{
+    struct line line;
+
+    (void)state;
+    line_open(&line, "NN", fast_suite());
+    fill(message.bytes, BUFFER, 12);
+    memcpy(copy.bytes, message.bytes, BUFFER);
+    for (size_t at = 0; at < 8 - 1 + 56; at++) {
+        sotto_ad ad = sotto_ad_of(message.bytes + 500 - 7 + at, 8);
+        sotto_bytes in = sotto_bytes_of(message.bytes + 1000, 40);
+        sotto_room room = sotto_room_of(message.bytes + 500, 56);
+
+        assert_int_equal(sotto_transport_encrypt(line.ends[0], ad, in, &room), SOTTO_E_USAGE);
+        in.len = 72;
+        assert_int_equal(sotto_transport_decrypt(line.ends[0], ad, in, &room), SOTTO_E_USAGE);
+        assert_memory_equal(message.bytes, copy.bytes, BUFFER);
+    }
+    check_nonces(&line, 0, 0, 0);
+    line_close(&line);
+}
+
 /* ---- Forgeries ------------------------------------------------------------------------------- */
 
 /* IN is refused; what was at the output is wiped or as it was; the counter stays. */
@@ -577,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_null),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_ad),
+        cmocka_unit_test(test_ad_overlap),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_forged_in_place),
         cmocka_unit_test(test_order),
