@@ -1,6 +1,6 @@
 /*
  * Seal a file for somebody, with the one-way pattern X (Noise 7.4): only the recipient can open it,
- * and learns for sure who sealed it.  Keys are files of `sotto keygen`.
+ * and learns who sealed it, as long as nobody has stolen the keys.  Keys are files of `sotto keygen`.
  *
  *     sealfile seal IN OUT SENDER.key RECIPIENT.pub
  *     sealfile open IN OUT RECIPIENT.key SENDER.pub
@@ -10,8 +10,8 @@
  * part says whether it is the last one, so that a file that was cut off is noticed (Noise 13).  OUT
  * appears when all of it is right, and not before.
  *
- * The first message can be opened later by whoever steals the recipient's key: one-way patterns have
- * no forward secrecy (Noise 7.7).
+ * Whoever steals the recipient's key later can open all of it, and can make files that seem to come
+ * from anybody; and an old file can be handed out again (Noise 7.7).
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -72,8 +72,8 @@ typedef struct sotto_bytes {
     size_t len;
 } sotto_bytes;
 
-/* Associated data of one transport message: authenticated and not sent (Noise 5.1).  A type of its
- * own, so that it is not taken for the message. */
+/* Associated data of one transport message: authenticated and not sent (Noise 5.1), at most 2^31 - 1
+ * bytes (else E_USAGE).  A type of its own, so that it is not taken for the message. */
 typedef struct sotto_ad {
     const void *ptr;
     size_t len;

@@ -243,7 +243,8 @@ sotto_err si_handshake_new(const struct si_protocol *protocol, enum si_role role
     if ((err = si_symmetric_init(&hs->symmetric, &hs->protocol)) != SOTTO_OK ||
         (err = si_mix_hash(&hs->symmetric, prologue)) != SOTTO_OK ||
         (err = mix_pre_messages(hs)) != SOTTO_OK) {
-        (void)si_error(error, err, "a Noise handshake");
+        (void)si_error(error, err, "%s", hs->protocol.name);
+        si_error_why(error, "%s", sotto_strerror(err));
         goto out;
     }
     if (keys->fallback_from != NULL)

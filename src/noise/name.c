@@ -6,18 +6,16 @@ static const char hint[] = "a name is like Noise_XXpsk3_25519_ChaChaPoly_SHA256:
                            "pattern, 25519 or 448, ChaChaPoly or AESGCM, "
                            "SHA256, SHA512, BLAKE2s or BLAKE2b";
 
-/* How much of a part of the name is shown. */
-static int shown(struct si_span part)
-{
-    return (int)(part.len < 64 ? part.len : 64);
-}
-
 /* PART of the name is WRONG.  Returns E_UNSUPPORTED. */
 static sotto_err refuse(sotto_error *error, const char *wrong, struct si_span part)
 {
     sotto_err err = si_error(error, SOTTO_E_UNSUPPORTED, "no such Noise protocol");
+    char shown[65] = "";
 
-    si_error_why(error, "%s: \"%.*s\"", wrong, shown(part), (const char *)part.ptr);
+    /* No byte above ASCII belongs into a name, and half a character not into a text. */
+    for (size_t i = 0; i < part.len && i < sizeof shown - 1; i++)
+        shown[i] = part.ptr[i] < 0x80 ? (char)part.ptr[i] : '?';
+    si_error_why(error, "%s: \"%s\"", wrong, shown);
     si_error_hint(error, "%s", hint);
     return err;
 }

@@ -79,7 +79,8 @@ static sotto_err take_public(const struct si_protocol *protocol, const sotto_pub
         return SOTTO_OK;
     if (key->curve != protocol->dh->curve)
         return wrong_curve(protocol, key->curve, name, error);
-    memcpy(raw->bytes, key->bytes, sizeof raw->bytes);
+    memset(raw, 0, sizeof *raw);
+    memcpy(raw->bytes, key->bytes, protocol->dh->len);
     *out = raw;
     return SOTTO_OK;
 }
@@ -387,8 +388,11 @@ static sotto_err split(sotto_handshake *hs, struct si_directions *by, sotto_erro
     if (sotto_handshake_action(hs) != SOTTO_ACTION_SPLIT)
         return out_of_turn(hs, error);
     err = si_handshake_split(hs->inner, &by->tx, &by->rx, hs->h, &hs->h_len);
-    if (err != SOTTO_OK)
-        return si_error(error, err, "the split of %s", protocol->name);
+    if (err != SOTTO_OK) {
+        (void)si_error(error, err, "the split of %s", protocol->name);
+        si_error_why(error, "%s", sotto_strerror(err));
+        return err;
+    }
     if (protocol->pattern.one_way)
         si_cipher_wipe(si_handshake_role(hs->inner) == SI_INITIATOR ? &by->rx : &by->tx);
     return SOTTO_OK;

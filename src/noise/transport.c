@@ -13,7 +13,7 @@ _Static_assert(SOTTO_NOISE_TRANSPORT_MAX == SOTTO_NOISE_MESSAGE_MAX - SOTTO_NOIS
 static bool can_begin(const struct si_cipher_state *cs, sotto_ad ad, sotto_bytes in,
                       sotto_room *out)
 {
-    return si_room_open(out) && cs->has_key && si_bytes_ok(ad.ptr, ad.len) &&
+    return si_room_open(out) && cs->has_key && si_bytes_ok(ad.ptr, ad.len) && ad.len <= INT32_MAX &&
            si_bytes_ok(in.ptr, in.len);
 }
 
@@ -47,9 +47,9 @@ static sotto_err encrypt(struct si_cipher_state *cs, sotto_ad ad, sotto_bytes pl
     return err;
 }
 
-/* With the nonce N. */
-static sotto_err decrypt(struct si_cipher_state *cs, uint64_t n, sotto_ad ad, sotto_bytes message,
-                         sotto_room *plaintext)
+/* With the nonce *N, or with the next one (NULL). */
+static sotto_err decrypt(struct si_cipher_state *cs, const uint64_t *n, sotto_ad ad,
+                         sotto_bytes message, sotto_room *plaintext)
 {
     size_t len = message.len - SI_TAG_LEN;
     sotto_err err;
@@ -62,8 +62,10 @@ static sotto_err decrypt(struct si_cipher_state *cs, uint64_t n, sotto_ad ad, so
         return SOTTO_E_BUFFER;
     if (!places_ok(ad, message, plaintext, len))
         return SOTTO_E_USAGE;
-    err = si_cipher_decrypt_at(cs, n, si_span(ad.ptr, ad.len), message.ptr, message.len,
-                               plaintext->ptr);
+    err = n == NULL ? si_cipher_decrypt(cs, si_span(ad.ptr, ad.len), message.ptr, message.len,
+                                        plaintext->ptr)
+                    : si_cipher_decrypt_at(cs, *n, si_span(ad.ptr, ad.len), message.ptr,
+                                           message.len, plaintext->ptr);
     if (err == SOTTO_OK)
         plaintext->len = len;
     return err;
@@ -86,12 +88,7 @@ sotto_err sotto_transport_encrypt(sotto_transport *transport, sotto_ad ad, sotto
 sotto_err sotto_transport_decrypt(sotto_transport *transport, sotto_ad ad, sotto_bytes message,
                                   sotto_room *plaintext)
 {
-    struct si_cipher_state *rx = &transport->by.rx;
-    sotto_err err = decrypt(rx, rx->n, ad, message, plaintext);
-
-    if (err == SOTTO_OK)
-        rx->n++;
-    return err;
+    return decrypt(&transport->by.rx, NULL, ad, message, plaintext);
 }
 
 sotto_err sotto_transport_rekey_sending(sotto_transport *transport)
@@ -141,7 +138,7 @@ sotto_err sotto_datagrams_decrypt(sotto_datagrams *datagrams, uint64_t nonce, so
         return SOTTO_E_USAGE;
     if (!si_window_is_new(&datagrams->received, nonce))
         return SOTTO_E_REPLAY;
-    err = decrypt(&datagrams->by.rx, nonce, ad, message, plaintext);
+    err = decrypt(&datagrams->by.rx, &nonce, ad, message, plaintext);
     if (err == SOTTO_OK)
         si_window_accept(&datagrams->received, nonce);
     return err;

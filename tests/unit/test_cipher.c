@@ -77,6 +77,15 @@ static void cipher_nonces(void **state)
             assert_int_equal(si_cipher_decrypt(&rx, si_span(NULL, 0), sealed, sizeof sealed, out),
                              SOTTO_E_NONCE);
         }
+        /* a rekey does not help: the chain of keys has come to its end (section 14) */
+        assert_int_equal(si_cipher_rekey(&tx), SOTTO_OK);
+        assert_int_equal(si_cipher_rekey(&rx), SOTTO_OK);
+        assert_int_equal(tx.n, UINT64_MAX);
+        assert_int_equal(
+            si_cipher_encrypt(&tx, si_span(NULL, 0), (const uint8_t *)"abcd", 4, sealed),
+            SOTTO_E_NONCE);
+        assert_int_equal(si_cipher_decrypt(&rx, si_span(NULL, 0), sealed, sizeof sealed, out),
+                         SOTTO_E_NONCE);
         /* a new key begins at 0 */
         si_cipher_set_key(&tx, &k);
         assert_int_equal(tx.n, 0);

@@ -2,6 +2,8 @@
  * Handshakes of the Noise layer against the specification (revision 34): every pattern, algorithm
  * and backend, keys that are missing or wrong, altered messages, low-order points.
  */
+#include <malloc.h>
+
 #include "noise_support.h"
 
 /* ---- Handshakes ------------------------------------------------------------------------------ */
@@ -615,6 +617,67 @@ static void low_order_points(void **state)
         }
 }
 
+/* ---- Secrets --------------------------------------------------------------------------------- */
+
+/* Is the secret anywhere in the memory of HS? */
+static bool holds(const struct si_handshake *hs, const void *secret, size_t len)
+{
+    return memmem(hs, malloc_usable_size((void *)(uintptr_t)hs), secret, len) != NULL;
+}
+
+/* The responder of XXpsk3 whose third message is forged, or not: afterwards it is split.  Static key,
+ * ephemeral key and a PSK that is yet to come are there before, and not behind. */
+static void check_wiped(bool forged)
+{
+    struct si_protocol p = protocol_of("XXpsk3", "25519", "AESGCM", "SHA256");
+    struct si_dh known_dh = *p.dh;
+    struct si_private_key e;
+    struct si_handshake *hs[2];
+    struct si_cipher_state tx, rx;
+    struct ends ends;
+    uint8_t h[SI_HASH_LEN_MAX];
+    size_t len;
+
+    make_ends(&ends, &p);
+    fixed_dh = p.dh;
+    fixed_private = &e;
+    fill(e.bytes, sizeof e.bytes, 77);
+    known_dh.generate = fixed_generate;
+    hs[0] = begin(&p, SI_INITIATOR, &ends);
+    p.dh = &known_dh;
+    hs[1] = begin(&p, SI_RESPONDER, &ends);
+    for (unsigned turn = 0; turn < 2; turn++)
+        read_message(hs[turn == 0], write_message(hs[turn], 4, false), false);
+    len = write_message(hs[0], 4, false);
+    assert_true(holds(hs[1], ends.s[1].bytes, 32) && holds(hs[1], e.bytes, 32) &&
+                holds(hs[1], ends.psks[3].bytes, 32));
+    if (forged) {
+        message[len - 1] ^= 1;
+        assert_int_equal(
+            si_handshake_read(hs[1], si_span(message, len), result, sizeof result, &len),
+            SOTTO_E_AUTH);
+    } else {
+        read_message(hs[1], len, false);
+        assert_int_equal(si_handshake_split(hs[1], &tx, &rx, h, &len), SOTTO_OK);
+        si_cipher_wipe(&tx);
+        si_cipher_wipe(&rx);
+    }
+    assert_false(holds(hs[1], ends.s[1].bytes, 32));
+    assert_false(holds(hs[1], e.bytes, 32));
+    assert_false(holds(hs[1], ends.psks[3].bytes, 32));
+    si_handshake_free(hs[0]);
+    si_handshake_free(hs[1]);
+    fixed_private = NULL;
+    fixed_dh = NULL;
+}
+
+static void secrets_are_wiped(void **state)
+{
+    (void)state;
+    check_wiped(true);
+    check_wiped(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -627,6 +690,7 @@ int main(void)
         cmocka_unit_test(swapped_psks),
         cmocka_unit_test(altered_messages),
         cmocka_unit_test(low_order_points),
+        cmocka_unit_test(secrets_are_wiped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

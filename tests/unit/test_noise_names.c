@@ -315,6 +315,7 @@ static void refusals_say_why(void **state)
         {"Noise_XX_25519_AESGCM_BLAKE3", "unknown hash: \"BLAKE3\""},
         {"Noise_XX_25519_AESGCM_SHA256_", "unknown hash: \"SHA256_\""},
         {"Noise_XX_25519_AESGCM_SHA\x1b[2J", "unknown hash: \"SHA?[2J\""},
+        {"Noise_XX_25519_AESGCM_\xff\xc3", "unknown hash: \"??\""},
     };
 
     (void)state;
