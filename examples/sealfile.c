@@ -1,6 +1,7 @@
 /*
  * Seal a file for somebody, with the one-way pattern X (Noise 7.4): only the recipient can open it,
- * and learns who sealed it, as long as nobody has stolen the keys.  Keys are files of `sotto keygen`.
+ * and learns who sealed it, as long as nobody has stolen the keys.  Keys are files of `sotto
+ * keygen`.
  *
  *     sealfile seal IN OUT SENDER.key RECIPIENT.pub
  *     sealfile open IN OUT RECIPIENT.key SENDER.pub

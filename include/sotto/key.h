@@ -71,7 +71,8 @@ SOTTO_API int sotto_public_key_equal(const sotto_public_key *a, const sotto_publ
  * Write the fingerprint of KEY as a NUL-terminated text: "SHA256:" and the unpadded base64 of
  * SHA-256 over the curve's name, a zero byte and the raw key (docs/protocol.md, section 4).
  *
- * E_KEY: no curve, or KEY is NULL.  E_CRYPTO: the hash failed.  After an error OUT is the empty text.
+ * E_KEY: no curve, or KEY is NULL.  E_CRYPTO: the hash failed.  After an error OUT is the empty
+ * text.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_fingerprint(const sotto_public_key *key,
                                                        char out[SOTTO_FINGERPRINT_SIZE]);
@@ -87,8 +88,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_keypair_generate(sotto_curve curve, s
  * The key pair of a raw private key: LEN bytes at PRIVATE_KEY, 32 on 25519, 56 on 448 (RFC 7748;
  * "clamping" is done at each use).  Copied; the caller wipes its own.  The caller frees *OUT.
  *
- * E_USAGE: no curve, a NULL pointer.  E_KEY: another length.  E_NOMEM, E_CRYPTO.  *OUT is NULL after
- * an error.
+ * E_USAGE: no curve, a NULL pointer.  E_KEY: another length.  E_NOMEM, E_CRYPTO.  *OUT is NULL
+ * after an error.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_keypair_from_raw(sotto_curve curve,
                                                             const void *private_key, size_t len,

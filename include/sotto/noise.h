@@ -5,7 +5,8 @@
  * fundamental and deferred patterns, any valid set of psk modifiers, fallback; 25519 and 448;
  * ChaChaPoly and AESGCM; SHA256, SHA512, BLAKE2s and BLAKE2b), run as the specification says.
  * There is no I/O in it: messages are byte strings that the program carries.  A protocol of its own
- * on top of Noise needs this header alone; sotto/session.h and what stands on it is such a protocol.
+ * on top of Noise needs this header alone; sotto/session.h and what stands on it is such a
+ * protocol.
  *
  * "Noise 5.3" means section 5.3 of the specification.  Names are its names: s and e are the own
  * static and ephemeral key pair, rs and re the peer's public keys, h the handshake hash, n the
@@ -34,8 +35,8 @@
  * that sends (encrypt, the sending nonce, rekey of that direction) and another one that receives.
  * Arguments are read during the call only, and copied where they are kept.
  *
- * What the library cannot do for a program, and the specification asks of it, in short (docs/noise.md
- * has the whole list):
+ * What the library cannot do for a program, and the specification asks of it, in short
+ * (docs/noise.md has the whole list):
  *
  *   - decide whether the peer's static key is acceptable (Noise 14);
  *   - put into the prologue whatever was negotiated before the handshake (Noise 6, 14);
@@ -72,7 +73,7 @@ typedef struct sotto_bytes {
     size_t len;
 } sotto_bytes;
 
-/* Associated data of one transport message: authenticated and not sent (Noise 5.1), at most 2^31 - 1
+/* Associated data of one transport message: authenticated and not sent (Noise 5.1), fewer than 2^31
  * bytes (else E_USAGE).  A type of its own, so that it is not taken for the message. */
 typedef struct sotto_ad {
     const void *ptr;
@@ -151,10 +152,10 @@ typedef struct sotto_protocol_info {
 /*
  * Is NAME the name of a protocol of revision 34, and what does it need?
  *
- * Names are compared byte by byte.  Modifiers are applied from left to right, and psk modifiers side
- * by side have to be sorted (Noise 8.1).  Positions of PSKs are those of the messages as they are
- * sent: "XXfallback+psk1" and "XXpsk2+fallback" are two protocols with the PSK in the same place,
- * position 1.
+ * Names are compared byte by byte.  Modifiers are applied from left to right, and psk modifiers
+ * side by side have to be sorted (Noise 8.1).  Positions of PSKs are those of the messages as they
+ * are sent: "XXfallback+psk1" and "XXpsk2+fallback" are two protocols with the PSK in the same
+ * place, position 1.
  *
  * 448 should go with a hash of 512 bits, SHA512 or BLAKE2b (Noise 13); that is not enforced.
  *
@@ -185,8 +186,8 @@ typedef struct sotto_psk_request {
     unsigned position; /* N of pskN */
     /*
      * The peer's static key, or NULL when there is none so far.  Unless rs_proven is 1 it is a
-     * claim, perhaps out of the very message that is being read: it may be used to look up a PSK and
-     * for nothing else.
+     * claim, perhaps out of the very message that is being read: it may be used to look up a PSK
+     * and for nothing else.
      */
     const sotto_public_key *rs;
     int rs_proven;              /* as sotto_handshake_remote_proven() */
@@ -195,8 +196,8 @@ typedef struct sotto_psk_request {
 
 /*
  * Find the PSK for REQUEST and write it to *PSK, which is wiped when it has been used, and holds
- * random bytes before.  Called within sotto_handshake_write() or _read(), on the same thread; it must
- * not use the handshake.  With any other result than SOTTO_OK the handshake fails with E_KEY.
+ * random bytes before.  Called within sotto_handshake_write() or _read(), on the same thread; it
+ * must not use the handshake.  With any other result than SOTTO_OK the handshake fails with E_KEY.
  */
 typedef sotto_err sotto_psk_lookup(void *user, const sotto_psk_request *request, sotto_psk *psk);
 
@@ -223,11 +224,11 @@ typedef struct sotto_handshake_options {
 
     /*
      * With the modifier fallback: where the ephemeral key that was sent before comes from (Noise
-     * 10.2).  Who sent it is the responder now, and takes it out of the handshake that it has begun:
-     * one message written, and no answer read, or one that failed (Noise 10.5).  Who received it is
-     * the initiator now, and takes it out of its own handshake, which has read that first message,
-     * with or without success, and written nothing; or else gives fallback_re as it stood in the
-     * message.
+     * 10.2).  Who sent it is the responder now, and takes it out of the handshake that it has
+     * begun: one message written, and no answer read, or one that failed (Noise 10.5).  Who
+     * received it is the initiator now, and takes it out of its own handshake, which has read that
+     * first message, with or without success, and written nothing; or else gives fallback_re as it
+     * stood in the message.
      *
      * The curve must be the same; cipher and hash need not.  Where the first message of the pattern
      * also has an "s" (IN, IX, …), the initiator gives that key as rs.  After success the handshake
@@ -290,13 +291,13 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_handshake_set_psk(sotto_handshake *hs
  * WriteMessage(): the next message with PAYLOAD goes to MESSAGE, which needs
  * sotto_handshake_message_len() bytes and does not overlap the payload.
  *
- * What a payload is worth depends on pattern and message: see the grades in Noise 7.7.  The one of an
- * initiator's first message can be replayed, so nothing should be done because of it; the one of a
- * responder's second message (XX) goes to whoever sent the first.
+ * What a payload is worth depends on pattern and message: see the grades in Noise 7.7.  The one of
+ * an initiator's first message can be replayed, so nothing should be done because of it; the one of
+ * a responder's second message (XX) goes to whoever sent the first.
  *
- * E_USAGE: not our turn, a PSK is missing, an argument is NULL, the places overlap.  E_BUFFER: MESSAGE is too small.
- * E_TOO_LARGE: more than SOTTO_NOISE_MESSAGE_MAX.  Nothing has changed then, and nothing was
- * written.
+ * E_USAGE: not our turn, a PSK is missing, an argument is NULL, the places overlap.  E_BUFFER:
+ * MESSAGE is too small.  E_TOO_LARGE: more than SOTTO_NOISE_MESSAGE_MAX.  Nothing has changed then,
+ * and nothing was written.
  * E_DH: the peer's public key is a low-order point (Noise 12.1).  E_KEY: the lookup had no PSK.
  * E_NONCE, E_RANDOM, E_CRYPTO, E_NOMEM.  The handshake has failed then, and MESSAGE is wiped.
  */
@@ -320,8 +321,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_handshake_read(sotto_handshake *hs, s
 
 /*
  * The peer's static public key, or NULL: there is none, or the message that carried it has not been
- * read to its end, or the handshake has failed.  It lives as long as HS.  Whether it is acceptable is
- * for the program to decide, before it trusts the peer with anything (Noise 14).
+ * read to its end, or the handshake has failed.  It lives as long as HS.  Whether it is acceptable
+ * is for the program to decide, before it trusts the peer with anything (Noise 14).
  */
 SOTTO_API const sotto_public_key *sotto_handshake_remote_static(const sotto_handshake *hs);
 
@@ -374,9 +375,9 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_handshake_split_datagrams(sotto_hands
  * EncryptWithAd(): PLAINTEXT becomes PLAINTEXT.len + 16 bytes at MESSAGE, which is the place of the
  * plaintext itself, or does not overlap it.
  *
- * E_USAGE: a one-way pattern lets this side only receive; an argument is NULL or the places overlap.
- * E_BUFFER.  E_TOO_LARGE: more than SOTTO_NOISE_TRANSPORT_MAX.  E_CRYPTO, E_NOMEM: MESSAGE is wiped.
- * The counter moves on success only.
+ * E_USAGE: a one-way pattern lets this side only receive; an argument is NULL or the places
+ * overlap.  E_BUFFER.  E_TOO_LARGE: more than SOTTO_NOISE_TRANSPORT_MAX.  E_CRYPTO, E_NOMEM:
+ * MESSAGE is wiped.  The counter moves on success only.
  * E_NONCE: 2^64 - 1 messages were sent, and the session has to end (Noise 5.1); or 2^56 bytes with
  * one key of AESGCM (Noise 14), and it has to end or be rekeyed.
  */
@@ -390,8 +391,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_transport_encrypt(sotto_transport *tr
  *
  * E_AUTH: forged, altered, out of order, too short or too long.  The counter has not moved, so the
  * genuine message is still accepted (from another copy, if this one was decrypted in its place).
- * E_USAGE, E_BUFFER, E_NONCE, E_CRYPTO, E_NOMEM: as above.  After an error the MESSAGE.len - 16 bytes
- * at PLAINTEXT are wiped, or untouched when nothing was tried.
+ * E_USAGE, E_BUFFER, E_NONCE, E_CRYPTO, E_NOMEM: as above.  After an error the MESSAGE.len - 16
+ * bytes at PLAINTEXT are wiped, or untouched when nothing was tried.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_transport_decrypt(sotto_transport *transport,
                                                              sotto_ad ad, sotto_bytes message,
@@ -416,10 +417,10 @@ SOTTO_API void sotto_transport_free(sotto_transport *transport);
 /* ---- Datagrams (Noise 11.4) ------------------------------------------------------------------ */
 
 /*
- * For carriers that lose, repeat or reorder, UDP for instance: the nonce goes with each message, and
- * the receiver remembers which it has seen.  Each is accepted at most once, in any order, as long as
- * it is not SOTTO_DATAGRAM_WINDOW or more behind the largest one so far.  What is lost is not noticed:
- * the program counts where that matters.
+ * For carriers that lose, repeat or reorder, UDP for instance: the nonce goes with each message,
+ * and the receiver remembers which it has seen.  Each is accepted at most once, in any order, as
+ * long as it is not SOTTO_DATAGRAM_WINDOW or more behind the largest one so far.  What is lost is
+ * not noticed: the program counts where that matters.
  */
 enum { SOTTO_DATAGRAM_WINDOW = 4032 };
 
@@ -433,9 +434,10 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_datagrams_encrypt(sotto_datagrams *da
                                                              sotto_room *message, uint64_t *nonce);
 
 /*
- * As sotto_transport_decrypt(), with the NONCE that came along.  E_REPLAY: a message with that nonce
- * was accepted before, or it is too old to know.  E_NONCE: it is 2^64 - 1, which is reserved.  Only a
- * genuine message is remembered, so a forgery can neither use up a nonce nor move the window.
+ * As sotto_transport_decrypt(), with the NONCE that came along.  E_REPLAY: a message with that
+ * nonce was accepted before, or it is too old to know.  E_NONCE: it is 2^64 - 1, which is reserved.
+ * Only a genuine message is remembered, so a forgery can neither use up a nonce nor move the
+ * window.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_datagrams_decrypt(sotto_datagrams *datagrams,
                                                              uint64_t nonce, sotto_ad ad,

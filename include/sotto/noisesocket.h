@@ -37,8 +37,8 @@ typedef struct sotto_noisesocket_frame {
     sotto_bytes message;     /* the Noise message */
 } sotto_noisesocket_frame;
 
-/* How long the fields may be that a reader is willing to wait for.  What is not authenticated should
- * be short; 65535 allows everything. */
+/* How long the fields may be that a reader is willing to wait for.  What is not authenticated
+ * should be short; 65535 allows everything. */
 typedef struct sotto_noisesocket_limits {
     size_t negotiation;
     size_t message;
@@ -52,8 +52,8 @@ typedef struct sotto_noisesocket_progress {
 
 /*
  * Write a frame to OUT, which must not overlap its fields and needs 4 bytes more than both, or 2
- * more than the message.  E_TOO_LARGE: a field is longer than SOTTO_NOISESOCKET_FIELD_MAX.  E_BUFFER:
- * OUT is too small.  E_USAGE: an argument is NULL.  OUT is untouched then, its len 0.
+ * more than the message.  E_TOO_LARGE: a field is longer than SOTTO_NOISESOCKET_FIELD_MAX.
+ * E_BUFFER: OUT is too small.  E_USAGE: an argument is NULL.  OUT is untouched then, its len 0.
  */
 SOTTO_API SOTTO_MUST_CHECK sotto_err
 sotto_noisesocket_write_handshake(const sotto_noisesocket_frame *frame, sotto_room *out);
@@ -61,8 +61,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_noisesocket_write_transport(sotto_byt
                                                                        sotto_room *out);
 
 /*
- * The frame at the front of STREAM, the bytes that have arrived and are not used yet.  What is found
- * points into STREAM.  Lengths are compared with LIMITS as soon as their field is there.
+ * The frame at the front of STREAM, the bytes that have arrived and are not used yet.  What is
+ * found points into STREAM.  Lengths are compared with LIMITS as soon as their field is there.
  *
  * E_AGAIN: more bytes are needed.  E_TOO_LARGE: a length above its limit.  E_USAGE: an argument is
  * NULL.  What is found is empty then.
@@ -100,8 +100,8 @@ SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_noisesocket_write_payload(sotto_bytes
                                                                      size_t padded_len,
                                                                      sotto_room *out);
 
-/* The body in PLAINTEXT, which it points into; the padding is ignored.  E_PROTOCOL: shorter than its
- * length field says, or than that field itself; *BODY is empty then. */
+/* The body in PLAINTEXT, which it points into; the padding is ignored.  E_PROTOCOL: shorter than
+ * its length field says, or than that field itself; *BODY is empty then. */
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_noisesocket_read_payload(sotto_bytes plaintext,
                                                                     sotto_bytes *body);
 

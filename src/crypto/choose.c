@@ -55,7 +55,8 @@ const struct si_dh *const *si_dh_all(size_t *count)
 
 const struct si_aead *const *si_aead_all(size_t *count)
 {
-    /* The processor decides about the first one at the most: the others are one behind the other. */
+    /* The processor decides about the first one at the most: the others are one behind the
+     * other. */
     size_t skipped = works(aeads[0]) ? 0 : 1;
 
     *count = SI_COUNT(aeads) - skipped;

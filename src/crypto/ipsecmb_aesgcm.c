@@ -7,8 +7,8 @@
 
 enum { NONCE_LEN = 12, ALIGNMENT = 64 };
 
-/* Vectors of four blocks make it several times as quick as OpenSSL 3.0 (docs/architecture.md, section
- * 4).  Without them it has not been measured, and OpenSSL does the work. */
+/* Vectors of four blocks make it several times as quick as OpenSSL 3.0 (docs/architecture.md,
+ * section 4).  Without them it has not been measured, and OpenSSL does the work. */
 #define FEATURES (IMB_FEATURE_AVX512_SKX | IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ)
 
 /* The expanded key; the library only reads it afterwards. */

@@ -167,9 +167,9 @@ __attribute__((target("avx"), noinline)) static void clear_upper_halves(void)
 }
 
 /*
- * OpenSSL's AVX code for this algorithm returns without VZEROUPPER, and the SSE code that runs next,
- * SHA-256 for one, then waits for the upper halves of the vector registers: 115 ns for a hash of 80
- * bytes and as much for the next message here (64 bytes: 460 ns, with this 341).
+ * OpenSSL's AVX code for this algorithm returns without VZEROUPPER, and the SSE code that runs
+ * next, SHA-256 for one, then waits for the upper halves of the vector registers: 115 ns for a hash
+ * of 80 bytes and as much for the next message here (64 bytes: 460 ns, with this 341).
  */
 static void leave_vector_code(void)
 {

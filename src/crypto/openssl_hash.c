@@ -128,7 +128,8 @@ out:
     return err;
 }
 
-/* The context of a finished hash still holds the result, which may be a key.  A new start wipes it. */
+/* The context of a finished hash still holds the result, which may be a key.  A new start wipes
+ * it. */
 static void forget(struct si_hash_ctx *ctx)
 {
     if (EVP_DigestInit_ex2(ctx->md, NULL, NULL) != 1)

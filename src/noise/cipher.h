@@ -26,8 +26,8 @@ void si_cipher_init(struct si_cipher_state *cs, const struct si_aead *aead);
 /* InitializeKey(): n becomes 0.  K is copied. */
 void si_cipher_set_key(struct si_cipher_state *cs, const struct si_cipher_key *k);
 
-/* Expand the key now, so that the next message needs no memory.  E_NOMEM, E_CRYPTO: it is as it was.
- * Without a key there is nothing to do. */
+/* Expand the key now, so that the next message needs no memory.  E_NOMEM, E_CRYPTO: it is as it
+ * was.  Without a key there is nothing to do. */
 SOTTO_MUST_CHECK sotto_err si_cipher_prepare(struct si_cipher_state *cs);
 
 /* Wipe and release what it holds; it is then without a key. */

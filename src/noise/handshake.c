@@ -51,8 +51,8 @@ void si_handshake_free(struct si_handshake *hs)
 
 /*
  * The only way into SOTTO_ACTION_FAILED (section 5: a handshake that failed is deleted).  When the
- * first answer to an initiator does not decrypt, it may belong to a fallback (section 10.5), and the
- * ephemeral key is still wanted.
+ * first answer to an initiator does not decrypt, it may belong to a fallback (section 10.5), and
+ * the ephemeral key is still wanted.
  */
 static sotto_err fail(struct si_handshake *hs, sotto_err err)
 {

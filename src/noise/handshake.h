@@ -31,16 +31,16 @@ struct si_handshake_keys {
     sotto_psk_lookup *psk_lookup;
     void *psk_user;
 
-    /* Of a fallback: the handshake whose first message is now a pre-message.  It gives its ephemeral
-     * key away, and has failed then.  Or, for the initiator, that ephemeral key. */
+    /* Of a fallback: the handshake whose first message is now a pre-message.  It gives its
+     * ephemeral key away, and has failed then.  Or, for the initiator, that ephemeral key. */
     struct si_handshake *fallback_from;
     const struct si_public_key *fallback_re;
 };
 
 /*
  * Initialize().  The caller frees *OUT.
- * E_USAGE: a key that the pattern needs is missing, or one that it does not know is given; ERROR (may
- * be NULL) says which.  E_NOMEM, E_CRYPTO.  After an error nothing has changed.
+ * E_USAGE: a key that the pattern needs is missing, or one that it does not know is given; ERROR
+ * (may be NULL) says which.  E_NOMEM, E_CRYPTO.  After an error nothing has changed.
  */
 SOTTO_MUST_CHECK sotto_err si_handshake_new(const struct si_protocol *protocol, enum si_role role,
                                             struct si_span prologue,
@@ -87,8 +87,8 @@ SOTTO_MUST_CHECK sotto_err si_handshake_write(struct si_handshake *hs, struct si
  * ReadMessage(): the payload of MESSAGE, *LEN bytes at OUT, which has room for CAP and does not
  * overlap MESSAGE.
  * E_USAGE, E_BUFFER: as above (CAP must hold MESSAGE.len - si_handshake_message_len(hs, 0)).
- * E_AUTH: forged, altered, wrong PSK or too short; E_DH, E_RANDOM, E_CRYPTO, E_NOMEM, E_KEY: final; OUT
- * is wiped.
+ * E_AUTH: forged, altered, wrong PSK or too short; E_DH, E_RANDOM, E_CRYPTO, E_NOMEM, E_KEY: final;
+ * OUT is wiped.
  */
 SOTTO_MUST_CHECK sotto_err si_handshake_read(struct si_handshake *hs, struct si_span message,
                                              uint8_t *out, size_t cap, size_t *len);

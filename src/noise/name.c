@@ -58,8 +58,8 @@ static bool parse_psk(struct si_span modifier, unsigned *n)
 
 /*
  * One modifier after the other, from left to right.  Where the order of modifiers does not matter
- * they are in alphabetical order (section 8.1): that is so for psk modifiers side by side.  Fallback
- * moves the messages, so that psk before it and psk behind it are different protocols.
+ * they are in alphabetical order (section 8.1): that is so for psk modifiers side by side.
+ * Fallback moves the messages, so that psk before it and psk behind it are different protocols.
  */
 static sotto_err apply_modifiers(struct si_span text, struct si_pattern *out, sotto_error *error)
 {

@@ -19,7 +19,8 @@ struct row {
     unsigned char turn[SI_TURNS_MAX][SI_TOKENS_MAX];
 };
 
-/* A line a pattern: the initiator's messages are the first and third, the responder's the others. */
+/* A line a pattern: the initiator's messages are the first and third, the responder's the
+ * others. */
 static const struct row rows[] = {
     /* One-way (7.4) */
     {"N", RESPONDER, {{E, ES}}},

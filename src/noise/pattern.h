@@ -1,6 +1,6 @@
 /*
- * noise/pattern.h: handshake patterns as data (Noise sections 7 and 18.1), and the modifiers psk and
- * fallback by rule (9.4, 10.2).
+ * noise/pattern.h: handshake patterns as data (Noise sections 7 and 18.1), and the modifiers psk
+ * and fallback by rule (9.4, 10.2).
  *
  * Patterns are in canonical form: whoever sends first is the initiator (7.2).
  */
@@ -58,8 +58,8 @@ void si_pattern_get(size_t index, struct si_pattern *out);
 SOTTO_MUST_CHECK sotto_err si_pattern_add_psk(struct si_pattern *pattern, unsigned n);
 
 /*
- * Apply the modifier fallback: the first message becomes a pre-message, and what is left begins with
- * the other party, who is the initiator from now on.
+ * Apply the modifier fallback: the first message becomes a pre-message, and what is left begins
+ * with the other party, who is the initiator from now on.
  *
  * E_UNSUPPORTED when the first message is not "e" or "e, s", when no message is left, when the
  * sender of the first message has a pre-message too ("s, e" is no pre-message in section 7.1), or

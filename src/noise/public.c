@@ -379,7 +379,8 @@ sotto_bytes sotto_handshake_hash(const sotto_handshake *hs)
 
 /* ---- Split ----------------------------------------------------------------------------------- */
 
-/* The keys for both directions; the one that a one-way pattern does not have is wiped (Noise 7.4). */
+/* The keys for both directions; the one that a one-way pattern does not have is wiped (Noise
+ * 7.4). */
 static sotto_err split(sotto_handshake *hs, struct si_directions *by, sotto_error *error)
 {
     const struct si_protocol *protocol = si_handshake_protocol(hs->inner);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Noise 7.4, 7.5 and appendix: pre-messages of the initiator and the responder, and the messages. */
+/* Noise 7.4, 7.5 and appendix: pre-messages of the initiator and the responder, and the
+ * messages. */
 static const struct pattern {
     const char *name, *pre[2], *messages;
 } patterns[PATTERNS] = {

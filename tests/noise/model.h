@@ -97,7 +97,8 @@ size_t walk_overhead(const struct walk *w);
 bool walk_encrypted(const struct walk *w);
 
 /* Every protocol that there is but for suites, one call of EACH for each, with suites by turns: 38
- * patterns and 20 fallbacks with every set of psks.  SOME: only with no, each single, and all psks. */
+ * patterns and 20 fallbacks with every set of psks.  SOME: only with no, each single, and all
+ * psks. */
 void each_protocol(bool some, void (*each)(const struct model *m));
 
 #endif

@@ -96,7 +96,8 @@ void pair_write(struct pair *p, size_t payload_len, struct text *message);
 sotto_err hs_write(sotto_handshake *hs, const void *payload, size_t len, struct text *message);
 sotto_err hs_read(sotto_handshake *hs, const struct text *message, struct text *payload);
 
-/* Both sides are at an end that fits: split them, and see whether what one sends reaches the other. */
+/* Both sides are at an end that fits: split them, and see whether what one sends reaches the
+ * other. */
 void pair_split(struct pair *p, sotto_transport *transports[2]);
 void pair_talks(const struct model *m, sotto_transport *transports[2]);
 /* All of it at once. */

@@ -97,7 +97,8 @@ static void test_backwards(void **state)
     link_close(&link);
 }
 
-/* The edge, wherever the largest one stands: WINDOW - 1 behind is accepted, WINDOW behind is not. */
+/* The edge, wherever the largest one stands: WINDOW - 1 behind is accepted, WINDOW behind is
+ * not. */
 static void test_edge(void **state)
 {
     static const uint64_t largest[] = {WINDOW - 1,

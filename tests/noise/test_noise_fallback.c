@@ -1,6 +1,6 @@
 /*
- * Fallback (Noise 10.2 to 10.5): the ephemeral key out of a handshake before, with every way in which
- * that one may have ended, and every handshake out of which none can be taken.
+ * Fallback (Noise 10.2 to 10.5): the ephemeral key out of a handshake before, with every way in
+ * which that one may have ended, and every handshake out of which none can be taken.
  */
 #include "support.h"
 

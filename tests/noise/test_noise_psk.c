@@ -87,7 +87,8 @@ static void read_without(const struct pair *p)
     assert_int_equal(sotto_handshake_action(reader(p)), SOTTO_ACTION_READ);
 }
 
-/* The last moment: in front of each message the psk is missing, then it is given, then it goes on. */
+/* The last moment: in front of each message the psk is missing, then it is given, then it goes
+ * on. */
 static void give_late(const struct model *m)
 {
     struct pair p;
@@ -252,7 +253,8 @@ static void check_request(const struct pair *p, int side, const struct request *
     assert_false(all_are(&r->before, sizeof r->before, 0));
 }
 
-/* The desk of SIDE was asked for each psk of this message, in order, once, since it stood at FROM. */
+/* The desk of SIDE was asked for each psk of this message, in order, once, since it stood at
+ * FROM. */
 static void check_asked(const struct pair *p, int side, const struct desk *desk, unsigned from,
                         const sotto_public_key *re)
 {

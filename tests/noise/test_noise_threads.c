@@ -1,6 +1,6 @@
 /*
- * One thread that sends and one that receives, on the same transport and the same datagrams, in both
- * directions at once, with rekeying.  For the thread sanitizer, too.
+ * One thread that sends and one that receives, on the same transport and the same datagrams, in
+ * both directions at once, with rekeying.  For the thread sanitizer, too.
  */
 #include "support.h"
 
@@ -72,8 +72,8 @@ static void queue_break(struct queue *q)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* What a thread has: one of the two kinds of an end, and a queue.  cmocka's assertions belong to the
- * main thread, so threads only count. */
+/* What a thread has: one of the two kinds of an end, and a queue.  cmocka's assertions belong to
+ * the main thread, so threads only count. */
 struct worker {
     sotto_transport *transport;
     sotto_datagrams *datagrams;

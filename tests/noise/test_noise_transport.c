@@ -1,5 +1,6 @@
 /*
- * The ordered transport: counters, places, associated data, limits, forgeries, directions, rekeying.
+ * The ordered transport: counters, places, associated data, limits, forgeries, directions,
+ * rekeying.
  */
 #include "stranger.h"
 
@@ -532,7 +533,8 @@ static void test_rekey(void **state)
         }
 }
 
-/* The bytes: keys of Split() for each direction, nonces, Rekey(), against another implementation. */
+/* The bytes: keys of Split() for each direction, nonces, Rekey(), against another
+ * implementation. */
 static void check_against_stranger(int ours)
 {
     uint8_t theirs[HASHLEN], expected[HASHLEN];

@@ -276,7 +276,8 @@ static void test_empty(void **state)
 
 /* ---- After a failure ------------------------------------------------------------------------- */
 
-/* Each message of each protocol, with an empty payload, loses its last byte: a key or a tag is cut. */
+/* Each message of each protocol, with an empty payload, loses its last byte: a key or a tag is
+ * cut. */
 static void fail_at(const struct model *m, unsigned at)
 {
     sotto_room room = sotto_room_of(payload.bytes, BUFFER);

@@ -1,6 +1,6 @@
 /*
- * sotto/noisesocket.h: frames from every prefix and with every limit, payloads with padding, and the
- * prologue of each stage, put together here a second time.
+ * sotto/noisesocket.h: frames from every prefix and with every limit, payloads with padding, and
+ * the prologue of each stage, put together here a second time.
  */
 #include "support.h"
 

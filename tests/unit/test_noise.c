@@ -625,8 +625,8 @@ static bool holds(const struct si_handshake *hs, const void *secret, size_t len)
     return memmem(hs, malloc_usable_size((void *)(uintptr_t)hs), secret, len) != NULL;
 }
 
-/* The responder of XXpsk3 whose third message is forged, or not: afterwards it is split.  Static key,
- * ephemeral key and a PSK that is yet to come are there before, and not behind. */
+/* The responder of XXpsk3 whose third message is forged, or not: afterwards it is split.  Static
+ * key, ephemeral key and a PSK that is yet to come are there before, and not behind. */
 static void check_wiped(bool forged)
 {
     struct si_protocol p = protocol_of("XXpsk3", "25519", "AESGCM", "SHA256");
