@@ -325,6 +325,25 @@ static void test_too_early_or_too_late(void **state)
     pair_close(&from);
 }
 
+/* The single message of a one-way pattern is a first one, until the split ends the handshake. */
+static void test_one_way_after_split(void **state)
+{
+    struct model first = model_of("X", false, 0, fast_suite());
+    struct model m = model_of("XX", true, 0, fast_suite());
+    sotto_transport *transports[2];
+    struct pair from;
+
+    (void)state;
+    pair_open(&from, &first);
+    pair_run(&from);
+    pair_split(&from, transports);
+    for (int side = 0; side < 2; side++) {
+        refuse_both_roles(&m, from.hs[side]);
+        sotto_transport_free(transports[side]);
+    }
+    pair_close(&from);
+}
+
 /* Failed later than with the first answer: the ephemeral key has been used with somebody. */
 static void fail_late(unsigned at)
 {
@@ -530,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_other_curve),
         cmocka_unit_test(test_same_role),
         cmocka_unit_test(test_too_early_or_too_late),
+        cmocka_unit_test(test_one_way_after_split),
         cmocka_unit_test(test_failed_too_late),
         cmocka_unit_test(test_first_message_failed),
         cmocka_unit_test(test_no_key_in_first_message),

@@ -390,6 +390,35 @@ static void test_ad_overlap(void **state)
     line_close(&line);
 }
 
+/* 2^31 bytes and more are refused before anything is touched: there are not that many here. */
+static void test_ad_too_long(void **state)
+{
+    static const size_t lens[] = {(size_t)1 << 31, ((size_t)1 << 31) + 1, (size_t)1 << 32,
+                                  ((size_t)1 << 32) + 1, SIZE_MAX};
+    struct line line;
+
+    (void)state;
+    line_open(&line, "NN", suite_of(2));
+    fill(message.bytes, BUFFER, 13);
+    memcpy(copy.bytes, message.bytes, BUFFER);
+    for (unsigned i = 0; i < sizeof lens / sizeof *lens; i++) {
+        /* behind input and output, so that they do not overlap */
+        sotto_ad ad = sotto_ad_of(message.bytes + BUFFER - 1, lens[i]);
+        sotto_bytes in = sotto_bytes_of(message.bytes, 40);
+        sotto_room room = sotto_room_of(message.bytes, 100);
+
+        assert_int_equal(sotto_transport_encrypt(line.ends[0], ad, in, &room), SOTTO_E_USAGE);
+        assert_int_equal(room.len, 0);
+        assert_int_equal(sotto_transport_decrypt(line.ends[0], ad, in, &room), SOTTO_E_USAGE);
+        assert_int_equal(room.len, 0);
+        assert_memory_equal(message.bytes, copy.bytes, BUFFER);
+    }
+    check_nonces(&line, 0, 0, 0);
+    carry(&line, 0, 3);
+    carry(&line, 1, 3);
+    line_close(&line);
+}
+
 /* ---- Forgeries ------------------------------------------------------------------------------- */
 
 /* IN is refused; what was at the output is wiped or as it was; the counter stays. */
@@ -603,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_ad),
         cmocka_unit_test(test_ad_overlap),
+        cmocka_unit_test(test_ad_too_long),
         cmocka_unit_test(test_forged),
         cmocka_unit_test(test_forged_in_place),
         cmocka_unit_test(test_order),

@@ -184,14 +184,16 @@ static struct found read_frame(bool handshake, size_t len, const sotto_noisesock
     return f;
 }
 
-/* More bytes are needed; AT_MOST is where something new can be said. */
+/* More bytes are needed: at least as many as are certain to come, and no more than those with which
+ * something new can be said. */
 static void again(bool handshake, size_t len, const sotto_noisesocket_limits *limits,
-                  size_t at_most)
+                  size_t at_least, size_t at_most)
 {
     struct found f = read_frame(handshake, len, limits);
 
     assert_int_equal(f.err, SOTTO_E_AGAIN);
-    assert_in_range(f.progress.needed, len + 1, at_most);
+    assert_in_range(f.progress.needed, at_least, at_most);
+    assert_true(f.progress.needed > len);
     free(f.stream);
 }
 
@@ -226,16 +228,18 @@ static void read_every_prefix(size_t negotiation, size_t message)
     size_t len = put_field(put_field(0, field_a, negotiation), field_b, message);
 
     for (size_t have = 0; have < len; have++)
-        again(true, have, &unlimited,
-              have < 2                 ? 2
-              : have < 4 + negotiation ? 4 + negotiation
-                                       : len);
+        if (have < 2)
+            again(true, have, &unlimited, 2, 2);
+        else if (have < 4 + negotiation)
+            again(true, have, &unlimited, 2 + negotiation, 4 + negotiation);
+        else
+            again(true, have, &unlimited, len, len);
     memset(expected + len, 0xff, 20);
     for (size_t more = 0; more < 20; more++)
         whole(true, len + more, len, negotiation, message, &unlimited);
     len = put_field(0, field_b, message);
     for (size_t have = 0; have < len; have++)
-        again(false, have, &unlimited, have < 2 ? 2 : len);
+        again(false, have, &unlimited, have < 2 ? 2 : len, have < 2 ? 2 : len);
     memset(expected + len, 0xff, 20);
     for (size_t more = 0; more < 20; more++)
         whole(false, len + more, len, 0, message, &unlimited);
@@ -258,7 +262,7 @@ static void test_read_all_lengths(void **state)
             size_t len = put_field(put_field(0, field_a, lens[i]), field_b, lens[k]);
 
             whole(true, len, len, lens[i], lens[k], &unlimited);
-            again(true, len - 1, &unlimited, len);
+            again(true, len - 1, &unlimited, lens[k] > 0 ? len : len - 2, len);
         }
         whole(false, put_field(0, field_b, lens[i]), lens[i] + 2, 0, lens[i], &unlimited);
     }
@@ -277,22 +281,22 @@ static void test_limits(void **state)
         len = put_field(put_field(0, field_a, bound), field_b, 30);
         whole(true, len, len, bound, 30, &negotiation);
         put_field(put_field(0, field_a, bound + 1), field_b, 30);
-        again(true, 0, &negotiation, 2);
-        again(true, 1, &negotiation, 2);
+        again(true, 0, &negotiation, 2, 2);
+        again(true, 1, &negotiation, 2, 2);
         for (size_t have = 2; have < 40; have++)
             too_large(true, have, &negotiation);
 
         len = put_field(put_field(0, field_a, 30), field_b, bound);
         whole(true, len, len, 30, bound, &message);
         put_field(put_field(0, field_a, 30), field_b, bound + 1);
-        again(true, 33, &message, 34);
+        again(true, 33, &message, 34, 34);
         for (size_t have = 34; have < 40; have++)
             too_large(true, have, &message);
 
         len = put_field(0, field_b, bound);
         whole(false, len, len, 0, bound, &message);
         put_field(0, field_b, bound + 1);
-        again(false, 1, &message, 2);
+        again(false, 1, &message, 2, 2);
         for (size_t have = 2; have < 40; have++)
             too_large(false, have, &message);
         /* the other limit is not meant */
