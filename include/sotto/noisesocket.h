@@ -75,7 +75,7 @@ sotto_noisesocket_read_transport(sotto_bytes stream, const sotto_noisesocket_lim
                                  sotto_bytes *message, sotto_noisesocket_progress *progress);
 
 /* What a responder's first frame means.  RETRY and REJECT look alike: the negotiation data says
- * which it is. */
+ * which it is.  A frame with both fields empty is an ACCEPT whose message does not decrypt. */
 typedef enum sotto_noisesocket_answer {
     SOTTO_NOISESOCKET_ACCEPT = 1,         /* no negotiation data: the handshake goes on */
     SOTTO_NOISESOCKET_SWITCH = 2,         /* both: the first message of another protocol */

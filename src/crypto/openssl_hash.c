@@ -105,7 +105,7 @@ static sotto_err hmac(struct si_hash_ctx *ctx, struct si_span key, const struct 
                       size_t count, uint8_t *out)
 {
     size_t block_len = ctx->hash->block_len;
-    uint8_t pad[BLOCK_LEN_MAX] = {0}, inner[SI_HASH_LEN_MAX];
+    uint8_t pad[BLOCK_LEN_MAX] = {0}, inner[SI_HASH_LEN_MAX] = {0};
     struct si_span inner_span = si_span(inner, ctx->hash->len);
     sotto_err err = SOTTO_OK;
 

@@ -175,8 +175,8 @@ static sotto_err take_fallback(struct si_handshake *hs, const struct si_handshak
     if (from->role == hs->role)
         return refuse(hs, error, "a fallback reverses the roles, and both handshakes have the same",
                       "who was the initiator is the responder now");
-    if (from->done || (is_initiator ? !from->has_re || from->has_e || from->turn > 1
-                                    : !from->has_e || from->turn != 1))
+    if (from->done ||
+        (is_initiator ? !from->has_re || from->turn > 1 : !from->has_e || from->turn != 1))
         return refuse(hs, error,
                       "the handshake before the fallback has not come as far as its first message, "
                       "or further",

@@ -130,6 +130,8 @@ static sotto_err read_frame(sotto_bytes stream, const sotto_noisesocket_limits *
         return SOTTO_E_USAGE;
     if (negotiation != NULL)
         err = take_field(stream, limits->negotiation, &at, &first);
+    if (err == SOTTO_E_AGAIN && stream.len >= 2)
+        at += 2; /* nothing more can be said before the next length is there */
     if (err == SOTTO_OK)
         err = take_field(stream, limits->message, &at, &second);
     if (err == SOTTO_E_AGAIN)
@@ -207,11 +209,6 @@ sotto_err sotto_noisesocket_read_payload(sotto_bytes plaintext, sotto_bytes *bod
 
 /* ---- Prologues ------------------------------------------------------------------------------- */
 
-static bool is_field(sotto_bytes bytes)
-{
-    return is_ok(bytes) && bytes.len <= SOTTO_NOISESOCKET_FIELD_MAX;
-}
-
 static void put_label(struct writer *w, const char *label)
 {
     put(w, sotto_bytes_of(label, strlen(label)));
@@ -245,22 +242,48 @@ static void put_prologue(struct writer *w, sotto_noisesocket_stage stage,
     put(w, history->application);
 }
 
+enum { FIELDS_MAX = 5 };
+
+/* The parts of the history that STAGE reads, the program's own first; how many.  0: no such stage. */
+static size_t used_parts(sotto_noisesocket_stage stage, const sotto_noisesocket_history *history,
+                         sotto_bytes parts[FIELDS_MAX])
+{
+    parts[0] = history->application;
+    parts[1] = history->initial.negotiation;
+    parts[2] = history->initial.message;
+    parts[3] = history->response;
+    parts[4] = history->retry;
+    switch (stage) {
+    case SOTTO_NOISESOCKET_INITIAL:
+        return 2;
+    case SOTTO_NOISESOCKET_AFTER_SWITCH:
+        return 4;
+    case SOTTO_NOISESOCKET_AFTER_RETRY:
+        return 5;
+    default:
+        return 0;
+    }
+}
+
 /* May this history be written, and is it known how? */
 static sotto_err check_history(sotto_noisesocket_stage stage,
                                const sotto_noisesocket_history *history)
 {
-    if (stage < SOTTO_NOISESOCKET_INITIAL || stage > SOTTO_NOISESOCKET_AFTER_RETRY ||
-        history == NULL || !is_ok(history->application) || !is_ok(history->initial.negotiation) ||
-        !is_ok(history->initial.message) || !is_ok(history->response) || !is_ok(history->retry))
-        return SOTTO_E_USAGE;
+    sotto_bytes parts[FIELDS_MAX];
+    size_t count = history == NULL ? 0 : used_parts(stage, history, parts);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!is_ok(parts[i]))
+            return SOTTO_E_USAGE;
+    }
     /* What the draft never leaves empty has been forgotten, or is not known yet. */
-    if (stage != SOTTO_NOISESOCKET_INITIAL &&
-        (history->initial.message.len == 0 || history->response.len == 0))
+    if (count == 0 || (count > 2 && (parts[2].len == 0 || parts[3].len == 0)))
         return SOTTO_E_USAGE;
-    return is_field(history->initial.negotiation) && is_field(history->initial.message) &&
-                   is_field(history->response) && is_field(history->retry)
-               ? SOTTO_OK
-               : SOTTO_E_TOO_LARGE;
+    for (size_t i = 1; i < count; i++) {
+        if (parts[i].len > SOTTO_NOISESOCKET_FIELD_MAX)
+            return SOTTO_E_TOO_LARGE;
+    }
+    return SOTTO_OK;
 }
 
 size_t sotto_noisesocket_prologue_len(sotto_noisesocket_stage stage,
@@ -277,6 +300,7 @@ sotto_err sotto_noisesocket_prologue(sotto_noisesocket_stage stage,
                                      const sotto_noisesocket_history *history, sotto_room *out)
 {
     struct writer w = {NULL, 0};
+    sotto_bytes parts[FIELDS_MAX];
     size_t len;
     sotto_err err;
 
@@ -284,11 +308,8 @@ sotto_err sotto_noisesocket_prologue(sotto_noisesocket_stage stage,
         return SOTTO_E_USAGE;
     if ((err = check_history(stage, history)) != SOTTO_OK)
         return err;
-    const sotto_bytes in[] = {history->initial.negotiation, history->initial.message,
-                              history->response, history->retry, history->application};
-
     len = sotto_noisesocket_prologue_len(stage, history);
-    if ((err = check_room(out, len, in, SI_COUNT(in))) != SOTTO_OK)
+    if ((err = check_room(out, len, parts, used_parts(stage, history, parts))) != SOTTO_OK)
         return err;
 
     w.out = out->ptr;

@@ -515,6 +515,12 @@ static void test_out_of_a_fallback(void **state)
     fall_back(&p, &again, &from, FROM_MESSAGE);
     pair_close(&from);
     pair_finish_and_close(&p);
+
+    /* and out of the handshake that has read that message, but not answered */
+    end_first(&from, &m, READ);
+    fall_back(&p, &again, &from, READ);
+    pair_close(&from);
+    pair_finish_and_close(&p);
 }
 
 /* Without the modifier. */

@@ -646,6 +646,29 @@ static void test_small_prologue_rooms(void **state)
         }
 }
 
+/* What a stage does not read may be anything. */
+static void test_parts_that_are_not_read(void **state)
+{
+    sotto_noisesocket_history history = {0};
+    uint8_t bytes[64];
+    sotto_room room = sotto_room_of(bytes, sizeof bytes);
+
+    (void)state;
+    history.initial.negotiation = sotto_bytes_of("a", 1);
+    history.initial.message = history.response = history.retry = sotto_bytes_of(NULL, 70000);
+    assert_int_equal(sotto_noisesocket_prologue(SOTTO_NOISESOCKET_INITIAL, &history, &room),
+                     SOTTO_OK);
+    assert_int_equal(room.len, 16 + 2 + 1);
+    assert_int_equal(sotto_noisesocket_prologue(SOTTO_NOISESOCKET_AFTER_SWITCH, &history, &room),
+                     SOTTO_E_USAGE);
+    history.initial.message = history.response = sotto_bytes_of("b", 1);
+    assert_int_equal(sotto_noisesocket_prologue(SOTTO_NOISESOCKET_AFTER_SWITCH, &history, &room),
+                     SOTTO_OK);
+    assert_int_equal(room.len, 16 + 3 * (2 + 1));
+    assert_int_equal(sotto_noisesocket_prologue(SOTTO_NOISESOCKET_AFTER_RETRY, &history, &room),
+                     SOTTO_E_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +687,7 @@ int main(void)
         cmocka_unit_test(test_later_history_is_not_read),
         cmocka_unit_test(test_refuse_prologues),
         cmocka_unit_test(test_small_prologue_rooms),
+        cmocka_unit_test(test_parts_that_are_not_read),
     };
 
     return cmocka_run_group_tests_name("noisesocket", tests, make_fields, NULL);
