@@ -515,10 +515,11 @@ static void answers_that_pile_up_end_the_connection(void **state)
         wire_queue(&wire, "{\"endpoint\":\"park\"}");
     require(wire_flush(&wire));
     desk_wait_calls(&desk, CALLS);
-    for (int i = 0; i < CALLS; i++)
+    /* One is never answered, and is told so.  Whether others are, depends on who is quicker. */
+    for (int i = 0; i < CALLS - 1; i++)
         assert_int_equal(sotto_answer(server, desk_take(&desk), text, BIG), SOTTO_OK);
     wait_for_open(server, 1);
-    assert_true(desk_overs(&desk) > 0); /* some were never answered, and are told so */
+    desk_wait_overs(&desk, 1);
     assert_int_equal(desk.overs[0].reason, SOTTO_E_GONE);
     call_echo(client);
     assert_int_equal(client_stats(client).sessions, 1);
