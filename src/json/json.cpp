@@ -141,6 +141,12 @@ class walk
     bool at_end() noexcept;
     bool unescape(struct si_span inner, uint8_t **out) noexcept;
 
+    /* Are there escapes in the string that was read last? */
+    bool has_escapes() const noexcept
+    {
+        return escaped;
+    }
+
     /* The text is one array or object: visit what is in it, in order.  VISIT(name, raw value)
      * returns a sotto_err. */
     template <typename Visit> sotto_err outermost(Visit visit) noexcept;
@@ -151,9 +157,9 @@ class walk
     const uint32_t *token; /* the next one */
     const uint32_t *const end;
     si_json_error *const why;
-    size_t last = 0;      /* the end of the value, name or bracket that was read last */
-    size_t backslash;     /* the first one at or behind the next token, or len */
-    bool escaped = false; /* there are escapes in the string that was read last */
+    size_t last = 0;  /* the end of the value, name or bracket that was read last */
+    size_t backslash; /* the first one at or behind the next token, or len */
+    bool escaped = false;
 
     size_t next_backslash(size_t from) const noexcept
     {
@@ -551,6 +557,7 @@ struct si_json {
     uint8_t *scratch = nullptr;
     uint8_t *put = nullptr;       /* where the next string goes */
     size_t scratch_dirty = 0;     /* no bytes were written from here on */
+    bool copies_strings = true;   /* also those without escapes: the text may go before them */
     member_name *names = nullptr; /* of the object that is being read */
     size_t name_count = 0;
     size_t name_cap = 0;
@@ -708,8 +715,12 @@ sotto_err si_json::fill(walk &w, struct si_span raw, bool opaque, si_json_value 
     value->raw = raw;
     if (value->type == SI_JSON_NUMBER)
         value->is_uint = parse_uint(raw, &value->uint);
-    if (value->type == SI_JSON_STRING && !opaque)
-        return string(w, si_span(raw.ptr + 1, raw.len - 2), &value->str);
+    if (value->type == SI_JSON_STRING && !opaque) {
+        value->str = si_span(raw.ptr + 1, raw.len - 2);
+        /* RAW was read last, so these are its escapes. */
+        if (copies_strings || w.has_escapes())
+            return string(w, value->str, &value->str);
+    }
     return SOTTO_OK;
 }
 
@@ -778,6 +789,7 @@ static sotto_err read_object(struct si_json *json, struct si_span text, bool pad
         wanted[i].value = {};
     if ((err = json->index(text, padded, why)) != SOTTO_OK)
         return err;
+    json->copies_strings = !padded;
 
     walk w = json->start(text, why);
     auto member = [&](const raw_name &raw, struct si_span value) noexcept -> sotto_err {
@@ -857,6 +869,7 @@ sotto_err si_json_each(struct si_json *json, struct si_span text, si_json_visito
         why = &unused;
     if ((err = json->index(text, false, why)) != SOTTO_OK)
         return err;
+    json->copies_strings = true;
 
     walk checking = json->start(text, why);
     const bool object = checking.peek() == '{';

@@ -7,8 +7,9 @@
  * checked as grammar only: content may hold any RFC 8259 number, of any size.
  *
  * A reader belongs to one thread and keeps its memory between uses, so reading does not allocate
- * once it has seen a text of that size.  Results point into the text or into the reader, and live
- * until the reader's next use (unescaped strings) or as long as the text (raw values).
+ * once it has seen a text of that size.  Results live until the reader's next use, and as long as
+ * the text, into which they point where they can.  Only the strings of si_json_read_copy() and
+ * si_json_each() do without the text.
  */
 #ifndef SI_JSON_JSON_H
 #define SI_JSON_JSON_H

@@ -73,13 +73,13 @@ static sotto_err send_message(void *user, const struct si_span *pieces, size_t p
 }
 
 /* Hand the session's bytes to the kernel, as many as it takes.  False: the connection is broken. */
-static bool send_output(struct si_conn *conn)
+static bool send_output(struct si_conn *conn, int64_t now)
 {
     const uint8_t *data;
     size_t len, taken;
     int sys_errno;
 
-    if (sotto_session_output(conn->session, &data, &len, si_now()) != SOTTO_OK)
+    if (sotto_session_output(conn->session, &data, &len, now) != SOTTO_OK)
         return false;
     if (len > 0 && si_stream_send(conn->stream, data, len, &taken, &sys_errno) != SOTTO_OK)
         return false;
@@ -120,9 +120,9 @@ static sotto_err open_link(struct si_conn *conn)
     return conn->draining ? si_link_drain(conn->link, 0) : SOTTO_OK;
 }
 
-static sotto_err on_message(struct si_conn *conn, const sotto_event *event)
+static sotto_err on_message(struct si_conn *conn, const sotto_event *event, int64_t now)
 {
-    sotto_err err = si_link_message(conn->link, si_span(event->data, event->len), si_now());
+    sotto_err err = si_link_message(conn->link, si_span(event->data, event->len), now);
 
     switch ((int)err) {
     case SOTTO_OK:
@@ -146,7 +146,7 @@ static bool output_is_full(const struct si_conn *conn)
 
 /* Fetch and handle what the session has, until the output is full.  An error: the connection
  * cannot go on at all. */
-static sotto_err handle_events(struct si_conn *conn)
+static sotto_err handle_events(struct si_conn *conn, int64_t now)
 {
     sotto_event event;
     sotto_err err = SOTTO_OK;
@@ -156,7 +156,7 @@ static sotto_err handle_events(struct si_conn *conn)
         if (event.type == SOTTO_EVENT_OPEN)
             err = open_link(conn);
         else if (event.type == SOTTO_EVENT_MESSAGE)
-            err = on_message(conn, &event);
+            err = on_message(conn, &event, now);
     }
     return err;
 }
@@ -176,17 +176,17 @@ static sotto_err pause_with(struct si_conn *conn, const uint8_t *data, size_t le
 }
 
 /* Handle what the session has and then DATA, until the output is full. */
-static sotto_err take_in(struct si_conn *conn, uint8_t *data, size_t len)
+static sotto_err take_in(struct si_conn *conn, uint8_t *data, size_t len, int64_t now)
 {
     sotto_err err;
 
-    while ((err = handle_events(conn)) == SOTTO_OK && !conn->broken) {
+    while ((err = handle_events(conn, now)) == SOTTO_OK && !conn->broken) {
         size_t taken;
 
         if (output_is_full(conn))
             return pause_with(conn, data, len);
         /* A session that fails says by sotto_session_want() what is left to do. */
-        if (len == 0 || sotto_session_feed(conn->session, data, len, &taken, si_now()) != SOTTO_OK)
+        if (len == 0 || sotto_session_feed(conn->session, data, len, &taken, now) != SOTTO_OK)
             return SOTTO_OK;
         data += taken;
         len -= taken;
@@ -194,7 +194,7 @@ static sotto_err take_in(struct si_conn *conn, uint8_t *data, size_t len)
     return err;
 }
 
-static sotto_err resume(struct si_conn *conn)
+static sotto_err resume(struct si_conn *conn, int64_t now)
 {
     struct si_buf stash = conn->stash;
     sotto_err err;
@@ -202,7 +202,7 @@ static sotto_err resume(struct si_conn *conn)
     conn->paused = false;
     si_stream_pause(conn->stream, false);
     conn->stash = si_buf(stash.max); /* taking it in may fill it again */
-    err = take_in(conn, stash.ptr, stash.len);
+    err = take_in(conn, stash.ptr, stash.len, now);
     si_buf_free(&stash);
     return err;
 }
@@ -211,14 +211,15 @@ static void received(void *user, uint8_t *data, size_t len)
 {
     struct si_conn *conn = user;
     struct si_worker *worker = conn->worker;
+    int64_t now = si_now();
     sotto_err err = SOTTO_OK;
 
     if (len == 0)
-        leave_to_session(sotto_session_eof(conn->session, si_now()));
+        leave_to_session(sotto_session_eof(conn->session, now));
     else
-        err = take_in(conn, data, len);
+        err = take_in(conn, data, len, now);
     conn->broken = conn->broken || err != SOTTO_OK;
-    si_conn_pump(conn);
+    si_conn_pump(conn, now);
     si_worker_flush(worker);
 }
 
@@ -227,7 +228,7 @@ static void writable(void *user)
     struct si_conn *conn = user;
     struct si_worker *worker = conn->worker;
 
-    si_conn_pump(conn);
+    si_conn_pump(conn, si_now());
     si_worker_flush(worker);
 }
 
@@ -245,11 +246,12 @@ static void timed_out(void *user)
 {
     struct si_conn *conn = user;
     struct si_worker *worker = conn->worker;
+    int64_t now = si_now();
 
-    leave_to_session(sotto_session_tick(conn->session, si_now()));
+    leave_to_session(sotto_session_tick(conn->session, now));
     if (conn->link != NULL)
-        si_link_tick(conn->link, si_now());
-    si_conn_pump(conn);
+        si_link_tick(conn->link, now);
+    si_conn_pump(conn, now);
     si_worker_flush(worker);
 }
 
@@ -284,7 +286,7 @@ static void count_requests(struct si_conn *conn)
 }
 
 /* One round of the session's wishes.  False: the connection is over. */
-static bool obey(struct si_conn *conn, bool *again)
+static bool obey(struct si_conn *conn, int64_t now, bool *again)
 {
     unsigned want;
 
@@ -293,31 +295,31 @@ static bool obey(struct si_conn *conn, bool *again)
     want = sotto_session_want(conn->session);
     if (want & SOTTO_WANT_FREE)
         return false;
-    if ((want & SOTTO_WANT_OUTPUT) && !send_output(conn))
+    if ((want & SOTTO_WANT_OUTPUT) && !send_output(conn, now))
         return false;
     if (want & SOTTO_WANT_SHUTDOWN) {
         si_stream_shutdown(conn->stream);
-        sotto_session_shut(conn->session, si_now());
+        sotto_session_shut(conn->session, now);
         *again = true;
     }
     /* Sent: there may be a wish behind it.  Not all sent: `writable` comes. */
     if (want & SOTTO_WANT_OUTPUT)
         *again = !(sotto_session_want(conn->session) & SOTTO_WANT_OUTPUT);
     if (conn->paused && !output_is_full(conn)) {
-        if (resume(conn) != SOTTO_OK)
+        if (resume(conn, now) != SOTTO_OK)
             return false;
         *again = true;
     }
     return !conn->broken;
 }
 
-void si_conn_pump(struct si_conn *conn)
+void si_conn_pump(struct si_conn *conn, int64_t now)
 {
     bool again = !conn->broken;
 
     unmark_dirty(conn);
     for (unsigned round = 0; again && round < ROUNDS_MAX; round++) {
-        if (!obey(conn, &again)) {
+        if (!obey(conn, now, &again)) {
             si_conn_free(conn);
             return;
         }
@@ -340,7 +342,7 @@ void si_conn_drain(struct si_conn *conn)
     if (conn->link != NULL && sotto_session_is_open(conn->session) &&
         si_link_drain(conn->link, 0) != SOTTO_OK)
         conn->broken = true;
-    si_conn_pump(conn);
+    si_conn_pump(conn, si_now());
 }
 
 /* ---- Making and freeing ---------------------------------------------------------------------- */
@@ -371,6 +373,7 @@ static void unlink_from_worker(struct si_conn *conn)
 void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy)
 {
     struct si_conn *conn = calloc(1, sizeof *conn);
+    int64_t now = si_now();
     sotto_err err;
 
     if (conn == NULL) {
@@ -393,7 +396,7 @@ void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *pe
     if (err == SOTTO_OK)
         err = si_timer_new(worker->loop, timed_out, conn, &conn->timer);
     if (err == SOTTO_OK)
-        err = sotto_session_server_new(worker->server->acceptor, si_now(), &conn->session);
+        err = sotto_session_server_new(worker->server->acceptor, now, &conn->session);
     if (err == SOTTO_OK) {
         si_session_lend(conn->session, &worker->scratch);
         if (busy)
@@ -403,7 +406,7 @@ void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *pe
         si_conn_free(conn);
         return;
     }
-    si_conn_pump(conn);
+    si_conn_pump(conn, now);
 }
 
 /* How it went, for the counters. */

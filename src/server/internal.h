@@ -111,6 +111,8 @@ struct si_worker {
     struct si_listener *listener; /* NULL once it drains */
     struct si_waker *waker;
     struct si_timer *drain_timer;
+    struct si_timer *trim_timer; /* set while the scratch holds large buffers */
+    bool trimming;
     struct si_scratch scratch;
     struct si_calls *calls;
     struct si_conn *conns;
@@ -127,8 +129,9 @@ struct si_worker {
  * is left. */
 void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy);
 
-/* Send what waits, and do what the session wants; frees CONN when it is over. */
-void si_conn_pump(struct si_conn *conn);
+/* Send what waits, and do what the session wants, at time NOW (of the event: the clock is asked once
+ * for each); frees CONN when it is over. */
+void si_conn_pump(struct si_conn *conn, int64_t now);
 
 /* Tell the client to make no new calls; may free CONN. */
 void si_conn_drain(struct si_conn *conn);

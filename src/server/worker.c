@@ -18,6 +18,9 @@ struct si_mail {
     char text[];
 };
 
+/* Large buffers that nobody has used for so long go back to the system. */
+static const int64_t TRIM_NS = INT64_C(1000000000);
+
 /* The worker whose thread this is. */
 static _Thread_local struct si_worker *current;
 
@@ -159,10 +162,26 @@ static void on_mail(void *user)
     si_worker_flush(worker);
 }
 
+static void set_trim_timer(struct si_worker *worker)
+{
+    worker->trimming = worker->scratch.large;
+    si_timer_set(worker->trim_timer, worker->trimming ? si_now() + TRIM_NS : INT64_MAX);
+}
+
+static void trim(void *user)
+{
+    struct si_worker *worker = user;
+
+    si_scratch_trim(&worker->scratch, false);
+    set_trim_timer(worker);
+}
+
 void si_worker_flush(struct si_worker *worker)
 {
     while (worker->dirty != NULL)
-        si_conn_pump(worker->dirty); /* takes it off the list */
+        si_conn_pump(worker->dirty, si_now()); /* takes it off the list */
+    if (worker->scratch.large && !worker->trimming)
+        set_trim_timer(worker);
     stop_if_done(worker);
 }
 
@@ -231,7 +250,8 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
         (err = si_loop_new(&worker->loop)) != SOTTO_OK ||
         (err = si_waker_new(worker->loop, on_mail, worker, &worker->waker)) != SOTTO_OK ||
         (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
-            SOTTO_OK) {
+            SOTTO_OK ||
+        (err = si_timer_new(worker->loop, trim, worker, &worker->trim_timer)) != SOTTO_OK) {
         (void)si_error(error, err, "cannot start the server: %s", sotto_strerror(err));
         if (err == SOTTO_E_SYSTEM)
             si_error_hint(error, "are there file descriptors left? see: ulimit -n");
@@ -254,6 +274,7 @@ void si_worker_free(struct si_worker *worker)
         return;
     si_listener_close(worker->listener);
     si_timer_close(worker->drain_timer);
+    si_timer_close(worker->trim_timer);
     si_waker_close(worker->waker);
     si_loop_free(worker->loop);
     si_calls_free(worker->calls);

@@ -17,13 +17,18 @@ sotto_err si_session_advance(sotto_session *s)
     return err == SOTTO_E_AGAIN ? SOTTO_OK : err;
 }
 
-sotto_err si_session_take_body(sotto_session *s, struct si_span body, const uint8_t *readable_end)
+/* A record with LEN bytes of body has been decrypted. */
+static void note_record(sotto_session *s, size_t len)
 {
     s->last_rx = s->now;
-    if (body.len == 0) {
-        s->echoes_due += s->is_server;
+    s->echoes_due += s->is_server && len == 0;
+}
+
+sotto_err si_session_take_body(sotto_session *s, struct si_span body, const uint8_t *readable_end)
+{
+    note_record(s, body.len);
+    if (body.len == 0)
         return SOTTO_OK;
-    }
     si_messages_add(&s->messages, body, readable_end);
     return si_session_advance(s);
 }
@@ -31,8 +36,16 @@ sotto_err si_session_take_body(sotto_session *s, struct si_span body, const uint
 static sotto_err on_record(sotto_session *s, const struct si_frame *frame)
 {
     struct si_span body;
-    sotto_err err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body);
+    sotto_err err;
 
+    if (si_messages_want_all_of(&s->messages, frame->noise_len)) {
+        err = si_messages_open(&s->messages, &s->rx, frame->noise, frame->noise_len, &body.len);
+        if (err != SOTTO_OK)
+            return err;
+        note_record(s, body.len);
+        return si_session_advance(s);
+    }
+    err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body);
     if (err == SOTTO_OK)
         err = si_session_take_body(s, body, frame->readable_end);
     return err;
@@ -54,7 +67,7 @@ sotto_err si_session_hold(sotto_session *s)
     /* The session's own buffer holds it already, or there is nothing. */
     if (s->input_used || len == 0)
         return SOTTO_OK;
-    si_scratch_take(s->scratch, &s->input);
+    si_scratch_take(s->scratch, &s->input, len + SOTTO_MESSAGE_PADDING);
     if ((err = si_buf_reserve(&s->input, len + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
         (err = si_buf_put(&s->input, from, len)) != SOTTO_OK)
         return err;
@@ -152,7 +165,7 @@ static sotto_err collect(sotto_session *s, const uint8_t *data, size_t len, size
     sotto_err err;
 
     part = part < len ? part : len;
-    si_scratch_take(s->scratch, &s->input);
+    si_scratch_take(s->scratch, &s->input, need + SOTTO_MESSAGE_PADDING);
     if ((err = si_buf_reserve(&s->input, part + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
         (err = si_buf_put(&s->input, data, part)) != SOTTO_OK)
         return err;

@@ -29,7 +29,7 @@ static size_t open_body_len(const struct si_output *out)
 
 static sotto_err make_room(struct si_output *out, size_t len)
 {
-    si_scratch_take(out->scratch, &out->buf);
+    si_scratch_take(out->scratch, &out->buf, len);
     /* What has left makes room first, once it is half of all: so a byte moves once at most. */
     if (out->sent >= out->buf.len / 2 && len > out->buf.cap - out->buf.len && out->sent > 0) {
         si_buf_consume(&out->buf, out->sent);
@@ -116,6 +116,41 @@ sotto_err si_output_body(struct si_output *out, const void *data, size_t len)
     return err;
 }
 
+/* The common case: a message that ends within the open record needs one look at the room in it. */
+static void put_whole(struct si_output *out, const uint8_t prefix[4], const sotto_piece *pieces,
+                      size_t count)
+{
+    uint8_t *at = out->buf.ptr + out->buf.len;
+
+    if (out->buf.len == out->sealed)
+        at += SI_RECORD_HEADER; /* filled in by the seal */
+    memcpy(at, prefix, 4);
+    at += 4;
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].len > 0)
+            memcpy(at, pieces[i].ptr, pieces[i].len);
+        at += pieces[i].len;
+    }
+    out->buf.len = (size_t)(at - out->buf.ptr);
+}
+
+sotto_err si_output_message(struct si_output *out, const sotto_piece *pieces, size_t count,
+                            size_t len)
+{
+    uint8_t prefix[4];
+    sotto_err err;
+
+    si_put_be32(prefix, (uint32_t)len);
+    if (4 + len < SI_RECORD_BODY_MAX - open_body_len(out)) {
+        put_whole(out, prefix, pieces, count);
+        return SOTTO_OK;
+    }
+    err = si_output_body(out, prefix, sizeof prefix);
+    for (size_t i = 0; i < count && err == SOTTO_OK; i++)
+        err = si_output_body(out, pieces[i].ptr, pieces[i].len);
+    return err;
+}
+
 sotto_err si_output_empty_record(struct si_output *out)
 {
     sotto_err err = si_output_seal(out);
@@ -146,16 +181,20 @@ sotto_err si_body_read(struct si_span plaintext, struct si_span *body)
     return SOTTO_OK;
 }
 
+static sotto_err decrypt(struct si_cipher_state *rx, const uint8_t *noise, size_t len, uint8_t *out)
+{
+    sotto_err err = rekey_if_due(rx);
+
+    return err == SOTTO_OK ? si_cipher_decrypt(rx, si_span(NULL, 0), noise, len, out) : err;
+}
+
 sotto_err si_record_open(struct si_cipher_state *rx, uint8_t *noise, size_t len,
                          struct si_span *body)
 {
-    sotto_err err;
+    sotto_err err = decrypt(rx, noise, len, noise);
 
     *body = si_span(NULL, 0);
-    if ((err = rekey_if_due(rx)) != SOTTO_OK ||
-        (err = si_cipher_decrypt(rx, si_span(NULL, 0), noise, len, noise)) != SOTTO_OK)
-        return err;
-    return si_body_read(si_span(noise, len - SI_TAG_LEN), body);
+    return err == SOTTO_OK ? si_body_read(si_span(noise, len - SI_TAG_LEN), body) : err;
 }
 
 void si_messages_add(struct si_messages *m, struct si_span body, const uint8_t *readable_end)
@@ -184,10 +223,71 @@ static sotto_err read_prefix(struct si_messages *m, uint32_t max)
     return m->want == 0 || m->want > max ? SOTTO_E_PROTOCOL : SOTTO_OK;
 }
 
+/* In front of the body stands its length: two bytes of the message lie there for a moment. */
+enum { BODY_LEN_SIZE = 2 };
+
+bool si_messages_want_all_of(const struct si_messages *m, size_t len)
+{
+    return m->want > 0 && m->partial.len >= BODY_LEN_SIZE && m->body.len == 0 &&
+           len >= SI_TAG_LEN + BODY_LEN_SIZE &&
+           len - SI_TAG_LEN - BODY_LEN_SIZE <= m->want - m->partial.len;
+}
+
+/* Room for MORE bytes of the message that has begun.  Few steps for a long one, but no more memory
+ * is asked for than four times what has come, or a megabyte. */
+static sotto_err make_message_room(struct si_messages *m, size_t more)
+{
+    size_t most = m->partial.len < 262144 ? 1048576 : 4 * m->partial.len;
+    size_t ahead = m->want < most ? m->want : most;
+
+    if (more + SOTTO_MESSAGE_PADDING <= m->partial.cap - m->partial.len)
+        return SOTTO_OK;
+    if (ahead < m->partial.len + more)
+        ahead = m->partial.len + more;
+    return si_buf_reserve(&m->partial, ahead - m->partial.len + SOTTO_MESSAGE_PADDING);
+}
+
+sotto_err si_messages_open(struct si_messages *m, struct si_cipher_state *rx, const uint8_t *noise,
+                           size_t len, size_t *body_len)
+{
+    size_t plain_len = len - SI_TAG_LEN;
+    uint8_t kept[BODY_LEN_SIZE], *out;
+    struct si_span body;
+    sotto_err err = make_message_room(m, plain_len - BODY_LEN_SIZE);
+
+    if (err != SOTTO_OK)
+        return err;
+    out = m->partial.ptr + m->partial.len - BODY_LEN_SIZE;
+    memcpy(kept, out, sizeof kept);
+    if ((err = decrypt(rx, noise, len, out)) != SOTTO_OK ||
+        (err = si_body_read(si_span(out, plain_len), &body)) != SOTTO_OK)
+        return err;
+    memcpy(out, kept, sizeof kept);
+    m->partial.len += body.len;
+    *body_len = body.len;
+    return SOTTO_OK;
+}
+
+/* As much of the body as belongs to the message that has begun. */
+static sotto_err collect(struct si_messages *m, struct si_scratch *scratch)
+{
+    size_t part = m->want - m->partial.len;
+    sotto_err err;
+
+    part = part < m->body.len ? part : m->body.len;
+    if (part == 0)
+        return SOTTO_OK;
+    si_scratch_take(scratch, &m->partial, m->want + SOTTO_MESSAGE_PADDING);
+    if ((err = make_message_room(m, part)) != SOTTO_OK ||
+        (err = si_buf_put(&m->partial, m->body.ptr, part)) != SOTTO_OK)
+        return err;
+    skip(&m->body, part);
+    return SOTTO_OK;
+}
+
 sotto_err si_messages_next(struct si_messages *m, struct si_scratch *scratch, uint32_t max,
                            struct si_span *text)
 {
-    size_t part;
     sotto_err err;
 
     *text = si_span(NULL, 0);
@@ -208,15 +308,8 @@ sotto_err si_messages_next(struct si_messages *m, struct si_scratch *scratch, ui
         return SOTTO_OK;
     }
 
-    part = m->want - m->partial.len;
-    part = part < m->body.len ? part : m->body.len;
-    if (part == 0)
-        return SOTTO_E_AGAIN;
-    si_scratch_take(scratch, &m->partial);
-    if ((err = si_buf_reserve(&m->partial, part + SOTTO_MESSAGE_PADDING)) != SOTTO_OK ||
-        (err = si_buf_put(&m->partial, m->body.ptr, part)) != SOTTO_OK)
+    if ((err = collect(m, scratch)) != SOTTO_OK)
         return err;
-    skip(&m->body, part);
     if (m->partial.len < m->want)
         return SOTTO_E_AGAIN;
     *text = si_span(m->partial.ptr, m->want);

@@ -6,7 +6,8 @@
  * as few records as possible, and is copied once.
  *
  * Receiving: a record is decrypted in place, and messages are cut out of the stream of bodies
- * without copying where a message lies within one record.
+ * without copying where a message lies within one record.  Of a longer message, every record but
+ * the first and the last is decrypted to where it belongs.
  */
 #ifndef SI_SESSION_RECORDS_H
 #define SI_SESSION_RECORDS_H
@@ -51,6 +52,11 @@ SOTTO_MUST_CHECK sotto_err si_output_reserve(struct si_output *out, size_t len);
  * the session is over. */
 SOTTO_MUST_CHECK sotto_err si_output_body(struct si_output *out, const void *data, size_t len);
 
+/* Append the message of PIECES, LEN bytes together, behind its length.  There is room for 4 + LEN.
+ * Errors as above. */
+SOTTO_MUST_CHECK sotto_err si_output_message(struct si_output *out, const sotto_piece *pieces,
+                                             size_t count, size_t len);
+
 /* Seal the open record, if there is one.  Errors as above. */
 SOTTO_MUST_CHECK sotto_err si_output_seal(struct si_output *out);
 
@@ -88,6 +94,14 @@ struct si_messages {
 
 /* The body of the next record; the one before has been used up. */
 void si_messages_add(struct si_messages *m, struct si_span body, const uint8_t *readable_end);
+
+/* Is a record of LEN bytes, whatever its body, a part of the message that has begun? */
+bool si_messages_want_all_of(const struct si_messages *m, size_t len);
+
+/* Such a record: decrypt the LEN bytes at NOISE, its body to where it belongs, behind what has come
+ * of the message.  *BODY_LEN says how long it was.  Errors of si_record_open(). */
+SOTTO_MUST_CHECK sotto_err si_messages_open(struct si_messages *m, struct si_cipher_state *rx,
+                                            const uint8_t *noise, size_t len, size_t *body_len);
 
 /*
  * The next message: in *TEXT, borrowed until the next call, with SOTTO_MESSAGE_PADDING readable

@@ -8,30 +8,41 @@
 #ifndef SI_SESSION_SCRATCH_H
 #define SI_SESSION_SCRATCH_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "json/json.h"
 #include "sotto/session.h"
 
 enum {
     SI_SPARES = 4,
-    SI_SPARE_MAX = 2 * 1048576 /* larger buffers go back to the system */
+    SI_SPARE_MAX = 2 * 1048576 /* larger ones do not stay when they are not used */
 };
 
 struct si_scratch {
     struct si_json *json;
-    struct si_buf spare[SI_SPARES];
+    struct si_spare {
+        struct si_buf buf;
+        bool used; /* since the last si_scratch_trim() */
+    } spare[SI_SPARES];
+    bool large; /* one of them is larger than SI_SPARE_MAX */
 };
 
 /* E_NOMEM. */
 SOTTO_MUST_CHECK sotto_err si_scratch_init(struct si_scratch *scratch);
 void si_scratch_wipe(struct si_scratch *scratch); /* after its sessions */
 
-/* Take memory for the empty buffer B from the spares, if there is any.  SCRATCH may be NULL. */
-void si_scratch_take(struct si_scratch *scratch, struct si_buf *b);
+/* Take memory for the empty buffer B from the spares, if there is any: the smallest that holds LEN
+ * bytes, else the largest.  SCRATCH may be NULL. */
+void si_scratch_take(struct si_scratch *scratch, struct si_buf *b, size_t len);
 
 /* B is not needed now: its memory becomes a spare, or is freed.  What it holds is wiped.  SCRATCH
  * may be NULL. */
 void si_scratch_give(struct si_scratch *scratch, struct si_buf *b);
+
+/* Large spares that nobody has used since the last trim go back to the system (ALL: used or not).
+ * Called now and then while SCRATCH->large is set, which it updates. */
+void si_scratch_trim(struct si_scratch *scratch, bool all);
 
 /* SESSION uses SCRATCH from now on; right after it was made.  SCRATCH must outlive it. */
 void si_session_lend(sotto_session *session, struct si_scratch *scratch);

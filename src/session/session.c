@@ -165,20 +165,15 @@ static sotto_err put_close_text(struct si_buf *out, const char *code, const char
     return err == SOTTO_OK ? si_buf_puts(out, "}}") : err;
 }
 
-/* One message into the open record: its length and its pieces. */
+/* One message into the open record. */
 static sotto_err put_message(sotto_session *s, const sotto_piece *pieces, size_t count, size_t len)
 {
-    uint8_t prefix[4];
-    sotto_err err;
+    sotto_err err = si_output_reserve(&s->output, 4 + len);
 
-    if ((err = si_output_reserve(&s->output, sizeof prefix + len)) != SOTTO_OK)
+    if (err != SOTTO_OK)
         return err;
-    si_put_be32(prefix, (uint32_t)len);
-    /* From here on half a message would stand in the output: an error is final. */
-    err = si_output_body(&s->output, prefix, sizeof prefix);
-    for (size_t i = 0; i < count && err == SOTTO_OK; i++)
-        err = si_output_body(&s->output, pieces[i].ptr, pieces[i].len);
-    return si_session_fail_if(s, err);
+    /* An error would leave half a message in the output: it is final. */
+    return si_session_fail_if(s, si_output_message(&s->output, pieces, count, len));
 }
 
 /* Queue the close; the session goes on or ends as its caller wants. */
