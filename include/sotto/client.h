@@ -16,6 +16,7 @@
 #include "sotto/error.h"
 #include "sotto/identity.h"
 #include "sotto/key.h"
+#include "sotto/session.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -146,6 +147,17 @@ typedef struct sotto_bootstrap_result {
 SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_client_bootstrap(sotto_client *client,
                                                             sotto_bootstrap_result *result,
                                                             sotto_error *error);
+
+/*
+ * For a program that drives its sessions itself, with sotto/session.h and a loop of its own: have a
+ * bootstrap result that may be used (from memory, from the cache, else by a bootstrap now) and fill
+ * OPTIONS for sotto_session_client_new(), any number of sessions.  What OPTIONS points to is
+ * borrowed from CLIENT, until the next function that takes it other than const.  A session that the
+ * server refuses with `unknown_epoch` wants sotto_client_bootstrap() and new options.  Errors as
+ * for a call.
+ */
+SOTTO_API SOTTO_MUST_CHECK sotto_err sotto_client_session_options(
+    sotto_client *client, sotto_session_client_options *options, sotto_error *error);
 
 /* Counters, for tests and traces. */
 typedef struct sotto_client_stats {

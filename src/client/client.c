@@ -344,6 +344,8 @@ sotto_err sotto_client_call(sotto_client *c, const char *endpoint, const char *c
     if ((err = prepare(c, endpoint, text, &deadline, error)) != SOTTO_OK)
         return err;
     err = exchange(c, si_span_str(endpoint), text, deadline, &w);
+    if (c->scratch.large)
+        si_scratch_trim(&c->scratch, true); /* the next call may be far away */
     if (err != SOTTO_OK) {
         err = si_client_explain_call(c, endpoint, text.len, reply, err, error);
         drop_if_over(c, deadline);
@@ -394,6 +396,22 @@ sotto_err sotto_client_bootstrap(sotto_client *c, sotto_bootstrap_result *result
 
     c->traced_at = si_now();
     return si_client_bootstrap(c, &deadline, result, error);
+}
+
+sotto_err sotto_client_session_options(sotto_client *c, sotto_session_client_options *options,
+                                       sotto_error *error)
+{
+    int64_t deadline = deadline_in(c->timeout_ms);
+    bool bootstrapped = false;
+    sotto_err err;
+
+    c->traced_at = si_now();
+    err = si_client_result(c, &deadline, &bootstrapped, error);
+    if (err != SOTTO_OK)
+        return err;
+    *options = si_client_session_options(c);
+    options->input_padding = 0; /* it is not our loop that reads */
+    return SOTTO_OK;
 }
 
 void sotto_client_get_stats(const sotto_client *c, sotto_client_stats *out)

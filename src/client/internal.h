@@ -118,6 +118,13 @@ void si_wire_close(struct si_wire *wire, int64_t deadline);
 SOTTO_MUST_CHECK sotto_err si_client_bootstrap(sotto_client *client, int64_t *deadline,
                                                sotto_bootstrap_result *result, sotto_error *error);
 
+/* Have a result in client->result that may be used; a bootstrap makes one, if need be. */
+SOTTO_MUST_CHECK sotto_err si_client_result(sotto_client *client, int64_t *deadline,
+                                            bool *bootstrapped, sotto_error *error);
+
+/* Options for a session that follow from the result. */
+sotto_session_client_options si_client_session_options(const sotto_client *client);
+
 /* Have an open session in client->wire, by whatever steps it takes. */
 SOTTO_MUST_CHECK sotto_err si_client_session(sotto_client *client, int64_t *deadline,
                                              sotto_error *error);

@@ -330,16 +330,40 @@ static sotto_err find_result(sotto_client *client, bool *found, sotto_error *err
     return SOTTO_OK;
 }
 
-static sotto_err open_session(sotto_client *client, int64_t deadline, sotto_error *error)
+sotto_err si_client_result(sotto_client *client, int64_t *deadline, bool *bootstrapped,
+                           sotto_error *error)
+{
+    bool found;
+    sotto_err err = find_result(client, &found, error);
+
+    if (err != SOTTO_OK)
+        return err;
+    if (found) {
+        if (!*bootstrapped)
+            si_client_trace(client, SOTTO_STAGE_PSK, "from an earlier bootstrap");
+        return SOTTO_OK;
+    }
+    *bootstrapped = true;
+    return si_client_bootstrap(client, deadline, NULL, error);
+}
+
+sotto_session_client_options si_client_session_options(const sotto_client *client)
 {
     sotto_session_client_options o = wire_options(client, SOTTO_SESSION);
-    char name[SOTTO_NOISE_NAME_SIZE];
-    struct si_wire *wire;
-    sotto_err err;
 
     o.server_key = &client->result.server_key;
     o.psk = &client->result.psk;
     memcpy(o.epoch, client->result.epoch, sizeof o.epoch);
+    return o;
+}
+
+static sotto_err open_session(sotto_client *client, int64_t deadline, sotto_error *error)
+{
+    sotto_session_client_options o = si_client_session_options(client);
+    char name[SOTTO_NOISE_NAME_SIZE];
+    struct si_wire *wire;
+    sotto_err err;
+
     if ((err = si_wire_open(client, &o, deadline, &wire, error)) != SOTTO_OK)
         return err;
     if ((err = si_wire_wait(wire, &wire->opened, deadline)) != SOTTO_OK ||
@@ -366,7 +390,7 @@ static bool is_usable(struct si_wire *wire)
 
 sotto_err si_client_session(sotto_client *client, int64_t *deadline, sotto_error *error)
 {
-    bool bootstrapped = false, found;
+    bool bootstrapped = false;
     sotto_err err;
 
     if (is_usable(client->wire))
@@ -375,15 +399,8 @@ sotto_err si_client_session(sotto_client *client, int64_t *deadline, sotto_error
     client->wire = NULL;
 
     for (;;) {
-        if ((err = find_result(client, &found, error)) != SOTTO_OK)
+        if ((err = si_client_result(client, deadline, &bootstrapped, error)) != SOTTO_OK)
             return err;
-        if (found && !bootstrapped)
-            si_client_trace(client, SOTTO_STAGE_PSK, "from an earlier bootstrap");
-        if (!found) {
-            if ((err = si_client_bootstrap(client, deadline, NULL, error)) != SOTTO_OK)
-                return err;
-            bootstrapped = true;
-        }
         err = open_session(client, *deadline, error);
         if (err == SOTTO_E_UNAVAILABLE && wait_ms(client, client->retry_after_ms, *deadline))
             continue;
