@@ -74,7 +74,9 @@ void si_loop_free(struct si_loop *loop)
     if (open > 0)
         return; /* without assertions: a leak is better than waiting for ever */
 
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* only closing handles are left: it never waits */
+    /* Only closing handles are left, so it never waits.  A stop that came too late ends one run. */
+    while (uv_loop_alive(&loop->uv))
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     err = uv_loop_close(&loop->uv);
     assert(err == 0);
     (void)err;

@@ -16,26 +16,27 @@ void si_cipher_set_key(struct si_cipher_state *cs, const struct si_cipher_key *k
     cs->has_key = true;
 }
 
+void si_cipher_rest(struct si_cipher_state *cs)
+{
+    if (cs->key != NULL)
+        cs->aead->key_free(cs->key);
+    cs->key = NULL;
+}
+
 void si_cipher_wipe(struct si_cipher_state *cs)
 {
     const struct si_aead *aead = cs->aead;
 
-    if (cs->key != NULL)
-        aead->key_free(cs->key);
+    si_cipher_rest(cs);
     si_wipe(cs, sizeof *cs);
     cs->aead = aead;
 }
 
 sotto_err si_cipher_prepare(struct si_cipher_state *cs)
 {
-    sotto_err err;
-
     if (cs->key != NULL || !cs->has_key)
         return SOTTO_OK;
-    err = cs->aead->key_new(&cs->key, &cs->k);
-    if (err == SOTTO_OK)
-        si_wipe(&cs->k, sizeof cs->k);
-    return err;
+    return cs->aead->key_new(&cs->key, &cs->k);
 }
 
 /* May this key do a message of LEN bytes with the nonce N? */

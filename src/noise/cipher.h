@@ -14,7 +14,7 @@ struct si_cipher_state {
     const struct si_aead *aead;
     /* expanded at its first use: most keys of a handshake are never used */
     struct si_aead_key *key;
-    struct si_cipher_key k; /* until then */
+    struct si_cipher_key k;
     bool has_key;
     uint64_t n;
     uint64_t bytes; /* plaintext under this key so far; <= aead->max_bytes */
@@ -29,6 +29,9 @@ void si_cipher_set_key(struct si_cipher_state *cs, const struct si_cipher_key *k
 /* Expand the key now, so that the next message needs no memory.  E_NOMEM, E_CRYPTO: it is as it
  * was.  Without a key there is nothing to do. */
 SOTTO_MUST_CHECK sotto_err si_cipher_prepare(struct si_cipher_state *cs);
+
+/* Release the expanded key; the next use makes it again.  For states that may rest for long. */
+void si_cipher_rest(struct si_cipher_state *cs);
 
 /* Wipe and release what it holds; it is then without a key. */
 void si_cipher_wipe(struct si_cipher_state *cs);

@@ -10,7 +10,7 @@
 #define SI_RPC_CALLS_H
 
 #include "rpc/compose.h"
-#include "rpc/due.h"
+#include "base/due.h"
 #include "rpc/endpoints.h"
 #include "rpc/idtree.h"
 

@@ -242,11 +242,9 @@ static void failed(void *user, int sys_errno)
     si_worker_flush(worker); /* `over` may have answered other calls */
 }
 
-static void timed_out(void *user)
+void si_conn_timed_out(struct si_conn *conn, int64_t now)
 {
-    struct si_conn *conn = user;
     struct si_worker *worker = conn->worker;
-    int64_t now = si_now();
 
     leave_to_session(sotto_session_tick(conn->session, now));
     if (conn->link != NULL)
@@ -268,13 +266,14 @@ static void close_if_done(struct si_conn *conn)
             sotto_session_close(conn->session, conn->draining ? "draining" : "done", NULL, 0));
 }
 
-static void set_timer(struct si_conn *conn)
+/* AGAIN: it could go on at once, but the others come first. */
+static void set_deadline(struct si_conn *conn, bool again)
 {
     int64_t at = sotto_session_deadline(conn->session);
 
     if (conn->link != NULL && si_link_deadline(conn->link) < at)
         at = si_link_deadline(conn->link);
-    si_timer_set(conn->timer, at);
+    si_worker_set_deadline(conn, again ? 0 : at);
 }
 
 static void count_requests(struct si_conn *conn)
@@ -330,9 +329,7 @@ void si_conn_pump(struct si_conn *conn, int64_t now)
     }
     count_requests(conn);
     unmark_dirty(conn);
-    set_timer(conn);
-    if (again)
-        si_timer_set(conn->timer, 0); /* the others first, then this one goes on */
+    set_deadline(conn, again);
 }
 
 void si_conn_drain(struct si_conn *conn)
@@ -372,17 +369,19 @@ static void unlink_from_worker(struct si_conn *conn)
 
 void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy)
 {
-    struct si_conn *conn = calloc(1, sizeof *conn);
+    char address[64];
+    struct si_conn *conn;
     int64_t now = si_now();
     sotto_err err;
 
-    if (conn == NULL) {
+    si_sockaddr_format(peer, address, sizeof address);
+    if ((conn = calloc(1, sizeof *conn + strlen(address) + 1)) == NULL) {
         (void)close(fd);
         return;
     }
+    memcpy(conn->address, address, strlen(address) + 1);
     conn->worker = worker;
     conn->stash = si_buf(SI_STREAM_READ_SIZE + SI_STREAM_PADDING);
-    si_sockaddr_format(peer, conn->address, sizeof conn->address);
     conn->peer.address = conn->address;
     conn->peer.connection =
         atomic_fetch_add_explicit(&counters(conn)->last_connection, 1, memory_order_relaxed) + 1;
@@ -390,11 +389,11 @@ void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *pe
     count(&counters(conn)->open, 1);
     count(&counters(conn)->connections, 1);
     count(&counters(conn)->unauthenticated, !busy);
+    conn->due.at = conn->deadline = INT64_MAX;
+    si_due_add(&worker->due, &conn->due);
     link_into_worker(conn);
 
     err = si_stream_open(worker->loop, fd, &callbacks, conn, &conn->stream); /* fd: transferred */
-    if (err == SOTTO_OK)
-        err = si_timer_new(worker->loop, timed_out, conn, &conn->timer);
     if (err == SOTTO_OK)
         err = sotto_session_server_new(worker->server->acceptor, now, &conn->session);
     if (err == SOTTO_OK) {
@@ -431,7 +430,7 @@ void si_conn_free(struct si_conn *conn)
     count_outcome(conn);
     count_requests(conn);
     si_stream_close(conn->stream);
-    si_timer_close(conn->timer);
+    si_due_remove(&conn->worker->due, &conn->due);
     si_link_free(conn->link); /* before the session: callbacks may look at the peer */
     unmark_dirty(conn);
     unlink_from_worker(conn);

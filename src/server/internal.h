@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/due.h"
 #include "net/net.h"
 #include "rpc/service.h"
 #include "session/scratch.h"
@@ -42,6 +43,7 @@ struct si_limits {
 };
 
 struct si_worker;
+struct si_conn;
 
 struct sotto_server {
     struct si_service *service;
@@ -73,6 +75,10 @@ void si_worker_free(struct si_worker *worker);
 /* Any thread: finish within TIMEOUT_MS; 0 is at once. */
 void si_worker_drain(struct si_worker *worker, uint32_t timeout_ms);
 
+/* On the worker's thread: look at CONN at time AT, not earlier and (whatever was set before) not
+ * later; at once is in the next turn. */
+void si_worker_set_deadline(struct si_conn *conn, int64_t at);
+
 enum si_answer_kind { SI_ANSWER_FINAL, SI_ANSWER_PART, SI_ANSWER_ERROR };
 
 /* Any thread: answer CALL with CONTENT (for an error: its code, and its MESSAGE).  On the worker's
@@ -88,7 +94,10 @@ struct si_conn {
     struct si_conn *next_dirty;  /* of those with something to send */
     bool dirty;
     struct si_stream *stream;
-    struct si_timer *timer;
+    /* When it has to be looked at: `deadline`, which moves with every message, nearly always to
+     * later.  Its place in worker->due is left alone then: due.at <= deadline. */
+    struct si_due due;
+    int64_t deadline;
     sotto_session *session;
     struct si_link *link; /* from the session's opening */
     bool unauthenticated; /* counted as such */
@@ -99,7 +108,7 @@ struct si_conn {
     struct si_buf stash; /* input that waits while it is paused */
     uint64_t requests;   /* counted so far */
     sotto_peer peer;
-    char address[64];
+    char address[]; /* of the peer */
 };
 
 /* What a worker's connections use. */
@@ -110,6 +119,9 @@ struct si_worker {
     struct si_loop *loop;
     struct si_listener *listener; /* NULL once it drains */
     struct si_waker *waker;
+    struct si_timer *due_timer; /* for the first in DUE */
+    struct si_due *due;         /* the connections, by deadline */
+    int64_t looking_until;      /* while it looks at those that are due: the time of that, else 0 */
     struct si_timer *drain_timer;
     struct si_timer *trim_timer; /* set while the scratch holds large buffers */
     bool trimming;
@@ -128,6 +140,9 @@ struct si_worker {
 /* Take the accepted socket FD.  BUSY: only to say so.  On failure the socket is closed, and nothing
  * is left. */
 void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *peer, bool busy);
+
+/* Its deadline has come; may free CONN, and others. */
+void si_conn_timed_out(struct si_conn *conn, int64_t now);
 
 /* Send what waits, and do what the session wants, at time NOW (of the event: the clock is asked once
  * for each); frees CONN when it is over. */

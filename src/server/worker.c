@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -74,6 +75,54 @@ sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, s
     if (worker == current)
         return answer_now(worker, kind, call, content, message);
     return post(worker, kind, call, content, message);
+}
+
+/* ---- Deadlines ------------------------------------------------------------------------------- */
+
+static struct si_conn *conn_of_due(struct si_due *due)
+{
+    return (struct si_conn *)((char *)due - offsetof(struct si_conn, due));
+}
+
+static void move_due(struct si_conn *conn, int64_t at)
+{
+    struct si_worker *worker = conn->worker;
+
+    si_due_remove(&worker->due, &conn->due);
+    conn->due.at = at;
+    si_due_add(&worker->due, &conn->due);
+}
+
+void si_worker_set_deadline(struct si_conn *conn, int64_t at)
+{
+    struct si_worker *worker = conn->worker;
+
+    /* Nobody's turn comes twice in one look. */
+    conn->deadline = at > worker->looking_until ? at : worker->looking_until + 1;
+    if (conn->deadline >= conn->due.at)
+        return;
+    move_due(conn, conn->deadline);
+    si_timer_set(worker->due_timer, worker->due->at);
+}
+
+/* Look at all whose time has come. */
+static void look(void *user)
+{
+    struct si_worker *worker = user;
+    int64_t now = si_now();
+
+    worker->looking_until = now;
+    while (worker->due != NULL && worker->due->at <= now) {
+        struct si_conn *conn = conn_of_due(worker->due);
+
+        if (conn->deadline > now)
+            move_due(conn, conn->deadline);
+        else
+            si_conn_timed_out(conn, now); /* frees it, or sets a new one behind NOW */
+    }
+    worker->looking_until = 0;
+    if (worker->due != NULL)
+        si_timer_set(worker->due_timer, worker->due->at);
 }
 
 /* ---- Drain ----------------------------------------------------------------------------------- */
@@ -249,6 +298,7 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
         (err = si_calls_new(index, &worker->calls)) != SOTTO_OK ||
         (err = si_loop_new(&worker->loop)) != SOTTO_OK ||
         (err = si_waker_new(worker->loop, on_mail, worker, &worker->waker)) != SOTTO_OK ||
+        (err = si_timer_new(worker->loop, look, worker, &worker->due_timer)) != SOTTO_OK ||
         (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
             SOTTO_OK ||
         (err = si_timer_new(worker->loop, trim, worker, &worker->trim_timer)) != SOTTO_OK) {
@@ -273,6 +323,7 @@ void si_worker_free(struct si_worker *worker)
     if (worker == NULL)
         return;
     si_listener_close(worker->listener);
+    si_timer_close(worker->due_timer);
     si_timer_close(worker->drain_timer);
     si_timer_close(worker->trim_timer);
     si_waker_close(worker->waker);

@@ -69,7 +69,7 @@ static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_op
     if (!bootstrap) {
         memcpy(rs.bytes, o->server_key->bytes, sizeof rs.bytes);
         keys.rs = &rs;
-        s->server_key = *o->server_key;
+        s->peer_key = *o->server_key;
     }
     if (err == SOTTO_OK)
         err = begin(s, &keys);
@@ -138,9 +138,9 @@ sotto_err si_on_xx_2(sotto_session *s, const struct si_frame *frame)
         (err = si_session_read_handshake(s, frame, true, plain, &body)) != SOTTO_OK)
         return err;
     /* The key is shown before message 3 tells the server who we are. */
-    s->server_key = (sotto_public_key){.curve = s->negotiation.curve};
-    memcpy(s->server_key.bytes, si_handshake_remote_static(s->handshake)->bytes,
-           sotto_curve_key_len(s->server_key.curve));
+    s->peer_key = (sotto_public_key){.curve = s->negotiation.curve};
+    memcpy(s->peer_key.bytes, si_handshake_remote_static(s->handshake)->bytes,
+           sotto_curve_key_len(s->peer_key.curve));
     s->key_event = true;
     s->phase = SI_EXPECT_VERDICT;
     return SOTTO_OK;
@@ -171,7 +171,7 @@ sotto_err si_on_document(sotto_session *s, const struct si_frame *frame)
         return SOTTO_E_NOMEM;
     if ((err = si_record_open(&s->rx, frame->noise, frame->noise_len, &body)) != SOTTO_OK)
         return err;
-    err = si_document_read(json, body, &s->server_key, s->bootstrap, &refusal);
+    err = si_document_read(json, body, &s->peer_key, s->bootstrap, &refusal);
     si_json_forget(json); /* the server string */
     if (err == SOTTO_E_DENIED)
         si_session_keep_refusal(s, &refusal);

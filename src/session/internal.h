@@ -71,6 +71,8 @@ struct sotto_session {
     struct si_json *own_json;       /* without scratch, while a handshake needs it */
     struct si_scratch *scratch;     /* lent, or NULL */
     struct si_cipher_state tx, rx;
+    bool ready; /* in scratch->ready[ready_at] */
+    uint16_t ready_at;
     struct si_output output;
     struct si_buf input; /* a frame that has not arrived as a whole */
     bool input_used;     /* it arrived, was handled, and its messages may still point there */
@@ -98,9 +100,10 @@ struct sotto_session {
     int64_t last_tx, last_rx, last_keepalive;
 
     uint32_t max_message, peer_max_message, keepalive_ms, max_output, input_padding;
-    sotto_public_key server_key; /* client: trusted (session) or shown (bootstrap) */
-    sotto_public_key client_key; /* server: curve 0 when there is none */
-    const char *client_name;     /* server: of a known key, else NULL */
+    /* client: the server's, trusted (session) or shown (bootstrap); server: the client's, curve 0
+     * when there is none */
+    sotto_public_key peer_key;
+    const char *client_name; /* server: of a known key, else NULL */
     uint8_t h[SI_HASH_LEN_MAX];
     size_t h_len;
     sotto_bootstrap *bootstrap; /* client, secret */

@@ -157,7 +157,7 @@ static void look_up_client(sotto_session *s, const struct si_public_key *rs)
     memcpy(key.bytes, rs->bytes, sotto_curve_key_len(key.curve));
     s->client_name = a->client_lookup(a->user, &key);
     if (s->client_name != NULL)
-        s->client_key = key;
+        s->peer_key = key;
 }
 
 static bool is_denied(const sotto_session *s)

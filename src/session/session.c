@@ -50,8 +50,36 @@ void si_session_lend(sotto_session *s, struct si_scratch *scratch)
     s->output.scratch = scratch;
 }
 
+/* ---- Keys ------------------------------------------------------------------------------------ */
+
+static void rest_keys(sotto_session *s)
+{
+    if (s->ready)
+        s->scratch->ready[s->ready_at] = NULL;
+    s->ready = false;
+    si_cipher_rest(&s->tx);
+    si_cipher_rest(&s->rx);
+}
+
+/* The session is about to use its keys: it is one of those that keep them expanded, and if there
+ * are too many, the one that has been so for longest is none any more. */
+static void ready_keys(sotto_session *s)
+{
+    struct si_scratch *scratch = s->scratch;
+
+    if (scratch == NULL || s->ready || s->output.tx == NULL)
+        return;
+    if (scratch->ready[scratch->next_ready] != NULL)
+        rest_keys(scratch->ready[scratch->next_ready]);
+    scratch->ready[scratch->next_ready] = s;
+    s->ready_at = (uint16_t)scratch->next_ready;
+    s->ready = true;
+    scratch->next_ready = (scratch->next_ready + 1) % SI_READY_MAX;
+}
+
 static void wipe_keys(sotto_session *s)
 {
+    rest_keys(s);
     si_handshake_free(s->handshake);
     s->handshake = NULL;
     if (s->tx.aead != NULL)
@@ -365,6 +393,7 @@ sotto_err sotto_session_feed(sotto_session *s, uint8_t *data, size_t len, size_t
 
     *taken = 0;
     move_time(s, now);
+    ready_keys(s);
     if (in_handshake(s) && s->now >= s->handshake_deadline)
         return fail(s, SOTTO_E_TIMEOUT);
     if (s->phase < SI_ENDING)
@@ -419,6 +448,7 @@ sotto_err sotto_session_output(sotto_session *s, const uint8_t **data, size_t *l
     move_time(s, now);
     if (s->phase == SI_OVER)
         return s->error;
+    ready_keys(s);
     if ((err = si_output_seal(&s->output)) != SOTTO_OK || (err = put_empty_records(s)) != SOTTO_OK)
         return fail(s, err);
     *len = si_output_waiting(&s->output);
@@ -542,7 +572,7 @@ sotto_err sotto_session_next(sotto_session *s, sotto_event *event)
     memset(event, 0, sizeof *event);
     if (take_flag(&s->key_event)) {
         event->type = SOTTO_EVENT_SERVER_KEY;
-        event->key = &s->server_key;
+        event->key = &s->peer_key;
         return SOTTO_OK;
     }
     if (take_flag(&s->open_event)) {
@@ -589,6 +619,7 @@ sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t
         return SOTTO_E_TOO_LARGE;
     if (sotto_session_output_waiting(s) > s->max_output)
         return SOTTO_E_AGAIN;
+    ready_keys(s);
     if ((err = put_message(s, pieces, count, len)) == SOTTO_OK)
         s->first_record_due = false;
     return err;
@@ -697,7 +728,7 @@ sotto_cipher sotto_session_cipher(const sotto_session *s)
 
 const sotto_public_key *sotto_session_client_key(const sotto_session *s)
 {
-    return s->was_open && s->client_key.curve != 0 ? &s->client_key : NULL;
+    return s->is_server && s->was_open && s->peer_key.curve != 0 ? &s->peer_key : NULL;
 }
 
 const char *sotto_session_client_name(const sotto_session *s)

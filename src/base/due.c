@@ -1,4 +1,4 @@
-#include "rpc/due.h"
+#include "base/due.h"
 
 #include <stddef.h>
 

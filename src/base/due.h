@@ -1,11 +1,11 @@
 /*
- * rpc/due.h: which call's deadline comes first.
+ * base/due.h: whose deadline comes first.
  *
  * A pairing heap: adding costs O(1), removing O(log n) amortised, whatever the order of the
- * deadlines. Its nodes are part of the calls: nothing here allocates, and nothing can fail.
+ * deadlines. Its nodes are parts of what waits: nothing here allocates, and nothing can fail.
  */
-#ifndef SI_RPC_DUE_H
-#define SI_RPC_DUE_H
+#ifndef SI_BASE_DUE_H
+#define SI_BASE_DUE_H
 
 #include <stdint.h>
 
