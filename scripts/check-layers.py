@@ -85,8 +85,8 @@ STANDARD_C = """assert complex ctype errno fenv float inttypes iso646 limits loc
     uchar wchar wctype"""
 STANDARD_C = {name + ".h" for name in STANDARD_C.split()}
 # What a system brings along.  Anything else in <> is a library and must stand in LIBRARIES.
-SYSTEM = """aio dirent dlfcn fcntl fnmatch getopt glob grp ifaddrs langinfo libgen netdb poll pthread pwd
-    sched semaphore spawn strings sysexits syslog termios ucontext unistd utime wordexp
+SYSTEM = """aio dirent dlfcn fcntl fnmatch getopt glob grp ifaddrs langinfo libgen malloc netdb poll pthread
+    pwd sched semaphore spawn strings sysexits syslog termios ucontext unistd utime wordexp
     cpuid immintrin x86intrin arm_neon byteswap endian features"""
 SYSTEM = {name + ".h" for name in SYSTEM.split()}
 SYSTEM_FOLDERS = ("sys/", "netinet/", "arpa/", "net/", "linux/", "bits/")

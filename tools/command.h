@@ -22,6 +22,7 @@ struct command {
     int (*run)(const struct command *self, int argc, char **argv);
 };
 
+extern const struct command command_bench;
 extern const struct command command_bootstrap;
 extern const struct command command_call;
 extern const struct command command_fingerprint;

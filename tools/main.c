@@ -17,7 +17,7 @@
 static const struct command *const commands[] = {
     &command_secrets_new, &command_secrets_embed, &command_keygen,    &command_fingerprint,
     &command_serve,       &command_call,          &command_bootstrap, &command_trust_list,
-    &command_trust_add,   &command_trust_remove,
+    &command_trust_add,   &command_trust_remove,  &command_bench,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

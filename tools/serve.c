@@ -30,7 +30,7 @@ struct serve {
     sotto_client_auth client_auth;
     int gate, insecure, verbose;
     struct texts execs;
-    struct number workers, call_timeout, drain, max_message;
+    struct number workers, call_timeout, drain, max_message, max_connections;
 
     /* Made of it. */
     sotto_secrets *secrets;
@@ -114,6 +114,8 @@ static int read_options(struct serve *serve, int argc, char **argv)
         {"workers", 0, "N", read_number, &serve->workers, "threads [one a processor, at most 16]"},
         {"max-message", 0, "SIZE", read_size, &serve->max_message,
          "the largest message that is taken [1MiB]"},
+        {"max-connections", 0, "N", read_number, &serve->max_connections,
+         "more are told that the server is busy [4096]"},
         {"call-timeout", 0, "TIME", read_duration, &serve->call_timeout,
          "how long a call may take, whatever its client\nsays [60s]"},
         {"drain-timeout", 0, "TIME", read_duration, &serve->drain,
@@ -216,6 +218,7 @@ static int make_server(struct serve *serve)
     options.clients = serve->clients;
     options.workers = serve->workers.value;
     options.max_message = serve->max_message.value;
+    options.max_connections = serve->max_connections.value;
     options.call_timeout_ms = serve->call_timeout.value;
     if (sotto_server_new(&options, &serve->server, &error) == SOTTO_OK)
         return OPTIONS_GO_ON;
@@ -384,6 +387,7 @@ static int run(const struct command *self, int argc, char **argv)
         .call_timeout = {60000, 1, 24u * 3600000u},
         .drain = {10000, 0, 24u * 3600000u},
         .max_message = {0, 1024, UINT32_MAX},
+        .max_connections = {0, 1, 1000000},
     };
     int status = read_options(&serve, argc, argv);
 

@@ -1,0 +1,401 @@
+/*
+ * `sotto bench`: how fast is a server?
+ */
+#include <malloc.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <sotto/client.h>
+
+#include "client.h"
+#include "command.h"
+#include "content.h"
+#include "load.h"
+#include "options.h"
+#include "output.h"
+#include "status.h"
+
+struct bench {
+    const struct command *self;
+    struct client client;
+    struct number connections, in_flight, idle, threads, duration, warm_up, size;
+    enum load_repeat repeat;
+    int json;
+    const char *endpoint;
+    struct content content;
+    struct load_plan plan;
+    sotto_psk gate; /* secret */
+
+    /* of the threads */
+    pthread_barrier_t opened;
+    int64_t begin, end; /* written by one of them between two barriers */
+};
+
+/* One thread and its part of the load. */
+struct part {
+    struct bench *bench;
+    pthread_t thread;
+    struct load_plan plan;
+    struct load *load;
+    struct load_result result;
+    sotto_err err;
+};
+
+/* ---- Options --------------------------------------------------------------------------------- */
+
+static const char *const repeat_names[] = {
+    [LOAD_CALLS] = "calls", [LOAD_SESSIONS] = "sessions", [LOAD_BOOTSTRAPS] = "bootstraps"};
+
+static bool read_repeat(void *target, const char *value, char *why, size_t size)
+{
+    (void)snprintf(why, size, "calls, sessions or bootstraps");
+    for (size_t i = 0; i < sizeof repeat_names / sizeof repeat_names[0]; i++) {
+        if (strcmp(value, repeat_names[i]) == 0) {
+            *(enum load_repeat *)target = (enum load_repeat)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_options(const struct bench *bench)
+{
+    if (bench->threads.value > bench->connections.value)
+        return usage_error(bench->self, "more --threads than --connections: some would do nothing");
+    if (bench->repeat != LOAD_CALLS && bench->in_flight.value > 1)
+        return usage_error(bench->self,
+                           "--in-flight is for --repeat calls: the others make one call each");
+    return OPTIONS_GO_ON;
+}
+
+static int read_options(struct bench *bench, int argc, char **argv, int *count)
+{
+    struct option options[CLIENT_OPTION_COUNT + 10] = {0};
+    const struct option own[] = {
+        {"connections", 'c', "N", read_number, &bench->connections, "sessions that call [1]"},
+        {"in-flight", 'n', "N", read_number, &bench->in_flight,
+         "calls on each that wait for their answers [1]"},
+        {"size", 0, "SIZE", read_size, &bench->size,
+         "without a content: a string of that many bytes,\nquotes included [128]"},
+        {"duration", 'd', "TIME", read_duration, &bench->duration, "how long to measure [5s]"},
+        {"warm-up", 0, "TIME", read_duration, &bench->warm_up, "how long to call before that [1s]"},
+        {"repeat", 0, "WHAT", read_repeat, &bench->repeat,
+         "calls, sessions (a connection for each call) or\nbootstraps [calls]"},
+        {"idle", 0, "N", read_number, &bench->idle, "sessions besides, which do nothing [0]"},
+        {"threads", 0, "N", read_number, &bench->threads, "threads that share the sessions [1]"},
+        {"json", 0, NULL, read_flag, &bench->json, "print the result as JSON"},
+        OPTIONS_END,
+    };
+    int status;
+
+    client_options(&bench->client, options);
+    memcpy(options + CLIENT_OPTION_COUNT, own, sizeof own);
+    status = options_parse(bench->self, options, argc, argv, count);
+    return status == OPTIONS_GO_ON ? check_options(bench) : status;
+}
+
+/* ---- Preparing ------------------------------------------------------------------------------- */
+
+/* A JSON string of SIZE bytes. */
+static int make_content(struct bench *bench)
+{
+    size_t size = bench->size.value;
+
+    if ((bench->content.text = malloc(size + 1)) == NULL)
+        return usage_error(bench->self, "no memory for --size %zu", size);
+    memset(bench->content.text, 'x', size);
+    bench->content.text[0] = bench->content.text[size - 1] = '"';
+    bench->content.text[size] = '\0';
+    bench->content.len = size;
+    return STATUS_OK;
+}
+
+static int find_address(struct bench *bench)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found;
+    sotto_error error = {0};
+    char port[8];
+    int failed;
+
+    (void)snprintf(port, sizeof port, "%u", bench->client.address.port);
+    failed = getaddrinfo(bench->client.address.host, port, &hints, &found);
+    if (failed != 0) {
+        error_what(&error, SOTTO_E_RESOLVE, "cannot find %s", bench->client.address.host);
+        error_why(&error, "%s", gai_strerror(failed));
+        return report(&error);
+    }
+    memcpy(&bench->plan.addr, found->ai_addr, found->ai_addrlen);
+    bench->plan.addr_len = found->ai_addrlen;
+    freeaddrinfo(found);
+    return STATUS_OK;
+}
+
+/* What a session or a bootstrap needs: the client does the first bootstrap and sees to trust. */
+static int prepare_sessions(struct bench *bench)
+{
+    sotto_session_client_options *o = &bench->plan.session;
+    sotto_client *client = bench->client.handle;
+    sotto_error error = {0};
+    uint64_t waiting = ((uint64_t)bench->content.len + 256) * bench->in_flight.value;
+
+    if (sotto_client_bootstrap(client, NULL, &error) != SOTTO_OK ||
+        sotto_client_session_options(client, o, &error) != SOTTO_OK)
+        return client_report(&bench->client, &error, NULL);
+    o->max_output = waiting < UINT32_MAX / 2 ? (uint32_t)waiting * 2 : UINT32_MAX;
+    bench->plan.trusted = o->server_key;
+    if (bench->repeat != LOAD_BOOTSTRAPS)
+        return STATUS_OK;
+    o->purpose = SOTTO_BOOTSTRAP;
+    o->server_key = NULL;
+    o->psk = NULL;
+    if (bench->client.gate) {
+        if (sotto_gate_derive(bench->client.secrets, o->curve, &bench->gate) != SOTTO_OK) {
+            error_what(&error, SOTTO_E_CRYPTO, "cannot derive the key of the gate");
+            return report(&error);
+        }
+        o->gate = &bench->gate;
+    }
+    return STATUS_OK;
+}
+
+static int prepare(struct bench *bench, int count, char **argv)
+{
+    int status;
+
+    bench->endpoint = count > 1 ? argv[1] : "echo";
+    status = count > 2 ? content_read(argv[2], &bench->content) : make_content(bench);
+    if (status == STATUS_OK &&
+        (status = client_open(bench->self, &bench->client, argv[0])) == OPTIONS_GO_ON &&
+        (status = find_address(bench)) == STATUS_OK)
+        status = prepare_sessions(bench);
+    if (status != STATUS_OK)
+        return status;
+    bench->plan.repeat = bench->repeat;
+    bench->plan.in_flight = bench->in_flight.value;
+    bench->plan.endpoint = bench->endpoint;
+    bench->plan.content = bench->content.text;
+    bench->plan.content_len = bench->content.len;
+    return STATUS_OK;
+}
+
+/* Large messages: memory that the system takes back after each would be the most expensive part. */
+static void keep_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+/* Thousands of connections need as many descriptors. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static void *run_part(void *user)
+{
+    struct part *part = user;
+    struct bench *bench = part->bench;
+
+    part->err = load_open(&part->plan, &part->load, &part->result.error);
+    /* All sessions are open before the first call, and all threads measure the same time. */
+    if (pthread_barrier_wait(&bench->opened) == PTHREAD_BARRIER_SERIAL_THREAD) {
+        bench->begin = load_now() + bench->warm_up.value * INT64_C(1000000);
+        bench->end = bench->begin + bench->duration.value * INT64_C(1000000);
+    }
+    (void)pthread_barrier_wait(&bench->opened);
+    if (part->err == SOTTO_OK && !load_run(part->load, bench->begin, bench->end, &part->result))
+        part->err = part->result.error.code;
+    load_free(part->load);
+    return NULL;
+}
+
+/* The I-th of N equal shares of TOTAL. */
+static unsigned share(unsigned total, unsigned i, unsigned n)
+{
+    return total / n + (i < total % n);
+}
+
+/* Start all threads, or none goes on: they wait for each other. */
+static bool start_parts(struct bench *bench, struct part *parts, unsigned count)
+{
+    if (pthread_barrier_init(&bench->opened, NULL, count) != 0)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        parts[i] = (struct part){.bench = bench, .plan = bench->plan};
+        parts[i].plan.connections = share(bench->connections.value, i, count);
+        parts[i].plan.idle = share(bench->idle.value, i, count);
+    }
+    for (unsigned i = 1; i < count; i++) {
+        if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]) != 0)
+            exit(usage_error(bench->self, "this system has no %u threads for us", count));
+    }
+    return true;
+}
+
+static void merge(struct load_result *all, const struct load_result *part)
+{
+    all->calls += part->calls;
+    all->errors += part->errors;
+    all->bytes_sent += part->bytes_sent;
+    all->bytes_received += part->bytes_received;
+    all->cpu_ns += part->cpu_ns;
+    histogram_merge(&all->latency, &part->latency);
+    if (all->error.code == SOTTO_OK)
+        all->error = part->error;
+}
+
+static sotto_err run_parts(struct bench *bench, struct load_result *all)
+{
+    unsigned count = bench->threads.value;
+    struct part *parts = calloc(count, sizeof *parts);
+    sotto_err err = SOTTO_OK;
+
+    if (parts == NULL || !start_parts(bench, parts, count)) {
+        error_what(&all->error, SOTTO_E_NOMEM, "cannot prepare the load: out of memory");
+        free(parts);
+        return SOTTO_E_NOMEM;
+    }
+    (void)run_part(&parts[0]);
+    for (unsigned i = 1; i < count; i++)
+        (void)pthread_join(parts[i].thread, NULL);
+    for (unsigned i = 0; i < count; i++) {
+        merge(all, &parts[i].result);
+        if (err == SOTTO_OK)
+            err = parts[i].err;
+    }
+    (void)pthread_barrier_destroy(&bench->opened);
+    free(parts);
+    return err;
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+static double us_of(const struct load_result *r, unsigned permille)
+{
+    return (double)histogram_quantile(&r->latency, permille) / 1e3;
+}
+
+static void print_json(const struct bench *bench, const struct load_result *r)
+{
+    double seconds = bench->duration.value / 1e3;
+
+    (void)printf("{\"repeat\":\"%s\",\"connections\":%u,\"in_flight\":%u,\"idle\":%u,"
+                 "\"size\":%zu,\"seconds\":%.3f,\"calls\":%llu,\"errors\":%llu,"
+                 "\"bytes_sent\":%llu,\"bytes_received\":%llu,"
+                 "\"latency_us\":{\"mean\":%.2f,\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,"
+                 "\"p999\":%.2f,\"max\":%.2f},\"threads\":%u,\"load_cpu_seconds\":%.4f}\n",
+                 repeat_names[bench->repeat], bench->connections.value, bench->in_flight.value,
+                 bench->idle.value, bench->content.len, seconds, (unsigned long long)r->calls,
+                 (unsigned long long)r->errors, (unsigned long long)r->bytes_sent,
+                 (unsigned long long)r->bytes_received, (double)histogram_mean(&r->latency) / 1e3,
+                 us_of(r, 500), us_of(r, 900), us_of(r, 990), us_of(r, 999),
+                 (double)r->latency.max / 1e3, bench->threads.value, (double)r->cpu_ns / 1e9);
+}
+
+static void print_latency(const char *name, double us)
+{
+    char text[32];
+
+    format_us((int64_t)(us + 0.5), text);
+    (void)printf("  %s %s", name, text);
+}
+
+static void print_text(const struct bench *bench, const struct load_result *r)
+{
+    double seconds = bench->duration.value / 1e3;
+    double load = (double)r->cpu_ns / 1e9 / seconds / bench->threads.value;
+    const char *what = repeat_names[bench->repeat];
+
+    (void)printf("%-11s %llu in %.1f s, %.0f/s\n", what, (unsigned long long)r->calls, seconds,
+                 (double)r->calls / seconds);
+    (void)printf("errors      %llu\n", (unsigned long long)r->errors);
+    (void)printf("latency    ");
+    print_latency("p50", us_of(r, 500));
+    print_latency("p90", us_of(r, 900));
+    print_latency("p99", us_of(r, 990));
+    print_latency("p99.9", us_of(r, 999));
+    print_latency("max", (double)r->latency.max / 1e3);
+    (void)printf("\ntraffic     %.1f MiB/s sent, %.1f MiB/s received\n",
+                 (double)r->bytes_sent / seconds / 1048576,
+                 (double)r->bytes_received / seconds / 1048576);
+    (void)printf("this side   %.0f %% of %u processor%s%s\n", 100 * load, bench->threads.value,
+                 bench->threads.value == 1 ? "" : "s",
+                 load > 0.95 ? ": it may be what limits the rate, not the server" : "");
+}
+
+static int show(const struct bench *bench, const struct load_result *r)
+{
+    if (bench->json)
+        print_json(bench, r);
+    else
+        print_text(bench, r);
+    return r->errors > 0 ? report(&r->error) : STATUS_OK;
+}
+
+static int run_bench(struct bench *bench, int count, char **argv)
+{
+    struct load_result all = {0};
+    int status = prepare(bench, count, argv);
+
+    if (status != STATUS_OK)
+        return status;
+    raise_descriptor_limit();
+    keep_memory();
+    if (run_parts(bench, &all) != SOTTO_OK)
+        return report(&all.error);
+    return show(bench, &all);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct bench bench = {
+        .self = self,
+        .client = CLIENT_INIT,
+        .connections = {1, 1, 65536},
+        .in_flight = {1, 1, 65536},
+        .idle = {0, 0, 65536},
+        .threads = {1, 1, 256},
+        .duration = {5000, 10, 3600000},
+        .warm_up = {1000, 0, 3600000},
+        .size = {128, 2, UINT32_MAX},
+    };
+    int count, status = read_options(&bench, argc, argv, &count);
+
+    if (status == OPTIONS_GO_ON) {
+        status = run_bench(&bench, count, argv);
+        client_free(&bench.client);
+        content_free(&bench.content);
+    }
+    return status;
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "Measure how fast a server answers",
+    .operands = {"ADDR", "[ENDPOINT]", "[JSON|@FILE|-]"},
+    .details =
+        "Opens sessions, keeps calls in flight on them, and says how many were answered and how\n"
+        "long each took, from the write of its request to the read of its answer.  It bootstraps\n"
+        "once, whatever is kept, and trusts as \"sotto call\" does.  An answer counts when it is "
+        "no\n"
+        "error; its content is not looked at.  How busy this side was is part of the result: "
+        "where\n"
+        "that is near 100 %, the server could do more.  Give both sides processors of their own\n"
+        "(taskset), or they measure each other.\n",
+    .examples = "  sotto bench --trust accept-new localhost:7448\n"
+                "  sotto bench -c 64 -n 64 localhost:7448 echo '{\"hello\":\"there\"}'\n"
+                "  sotto bench --repeat sessions -c 16 -d 10s --json localhost:7448\n",
+    .run = run,
+};
