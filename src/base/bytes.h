@@ -26,6 +26,16 @@ static inline struct si_span si_span_str(const char *text)
     return (struct si_span){(const uint8_t *)text, strlen(text)};
 }
 
+/* How long all are together. */
+static inline size_t si_spans_len(const struct si_span *spans, size_t count)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += spans[i].len;
+    return len;
+}
+
 static inline uint16_t si_get_be16(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);

@@ -84,12 +84,13 @@ struct si_aead {
     sotto_err (*key_new)(struct si_aead_key **out, const struct si_cipher_key *key);
     void (*key_free)(struct si_aead_key *key); /* NULL is allowed */
 
-    /* Encrypt LEN bytes at IN to OUT and write the tag behind them: LEN + 16 bytes.  OUT is IN,
-     * or does not overlap it.  N is the Noise nonce.  AD may be empty, LEN 0.  E_USAGE: LEN or
-     * AD above INT_MAX, nothing was touched.  E_CRYPTO, E_NOMEM: OUT is zero, so that plaintext
-     * is never sent for ciphertext. */
-    sotto_err (*seal)(struct si_aead_key *key, uint64_t n, struct si_span ad, const uint8_t *in,
-                      size_t len, uint8_t *out);
+    /* Encrypt the COUNT parts of a text, one behind the other, to OUT, and write the tag behind
+     * them: 16 bytes more.  OUT is where the only part lies, or overlaps none.  N is the Noise
+     * nonce.  AD and parts may be empty.  E_USAGE: AD or all parts together above INT_MAX, nothing
+     * was touched.  E_CRYPTO, E_NOMEM: OUT is zero, so that plaintext is never sent for
+     * ciphertext. */
+    sotto_err (*seal)(struct si_aead_key *key, uint64_t n, struct si_span ad,
+                      const struct si_span *parts, size_t count, uint8_t *out);
 
     /* Check and decrypt LEN bytes at IN, of which the last 16 are the tag, to OUT: LEN - 16
      * bytes.  OUT is IN or does not overlap it.  E_AUTH when LEN < 16 or the tag is wrong,
@@ -97,6 +98,16 @@ struct si_aead {
     sotto_err (*open)(struct si_aead_key *key, uint64_t n, struct si_span ad, const uint8_t *in,
                       size_t len, uint8_t *out);
 };
+
+/* seal() of a text in one part. */
+static inline sotto_err si_aead_seal(const struct si_aead *aead, struct si_aead_key *key,
+                                     uint64_t n, struct si_span ad, const uint8_t *in, size_t len,
+                                     uint8_t *out)
+{
+    const struct si_span text = si_span(in, len);
+
+    return aead->seal(key, n, ad, &text, 1, out);
+}
 
 /* ---- Hashes, HMAC, HKDF (Noise 4.3) ---------------------------------------------------------- */
 

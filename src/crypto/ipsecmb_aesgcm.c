@@ -80,18 +80,28 @@ static void put_nonce(uint8_t nonce[NONCE_LEN], uint64_t n)
     si_put_be64(nonce + 4, n);
 }
 
-static sotto_err seal(struct si_aead_key *key, uint64_t n, struct si_span ad, const uint8_t *in,
-                      size_t len, uint8_t *out)
+static sotto_err seal(struct si_aead_key *key, uint64_t n, struct si_span ad,
+                      const struct si_span *parts, size_t count, uint8_t *out)
 {
-    const struct expanded *expanded = (const struct expanded *)key;
+    const struct gcm_key_data *data = &((const struct expanded *)key)->data;
+    size_t len = si_spans_len(parts, count);
     struct gcm_context_data context;
     uint8_t nonce[NONCE_LEN];
 
     if (len > INT32_MAX || ad.len > INT32_MAX)
         return SOTTO_E_USAGE;
     put_nonce(nonce, n);
-    IMB_AES256_GCM_ENC(functions(), &expanded->data, &context, out, in, len, nonce, ad.ptr, ad.len,
-                       out + len, SI_TAG_LEN);
+    if (count == 1) {
+        IMB_AES256_GCM_ENC(functions(), data, &context, out, parts[0].ptr, len, nonce, ad.ptr,
+                           ad.len, out + len, SI_TAG_LEN);
+    } else {
+        IMB_AES256_GCM_INIT(functions(), data, &context, nonce, ad.ptr, ad.len);
+        for (size_t i = 0; i < count; i++) {
+            IMB_AES256_GCM_ENC_UPDATE(functions(), data, &context, out, parts[i].ptr, parts[i].len);
+            out += parts[i].len;
+        }
+        IMB_AES256_GCM_ENC_FINALIZE(functions(), data, &context, out, SI_TAG_LEN);
+    }
     si_wipe(&context, sizeof context);
     return SOTTO_OK;
 }

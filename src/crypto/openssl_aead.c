@@ -78,18 +78,31 @@ static bool finish(EVP_CIPHER_CTX *ctx)
     return EVP_CipherFinal_ex(ctx, none, &n) == 1;
 }
 
-static sotto_err encrypt(EVP_CIPHER_CTX *ctx, const uint8_t nonce[NONCE_LEN], struct si_span ad,
-                         const uint8_t *in, size_t len, uint8_t *out)
+static bool update_parts(EVP_CIPHER_CTX *ctx, uint8_t *out, const struct si_span *parts,
+                         size_t count)
 {
+    for (size_t i = 0; i < count; i++) {
+        if (!update(ctx, out, parts[i].ptr, parts[i].len))
+            return false;
+        out += parts[i].len;
+    }
+    return true;
+}
+
+static sotto_err encrypt(EVP_CIPHER_CTX *ctx, const uint8_t nonce[NONCE_LEN], struct si_span ad,
+                         const struct si_span *parts, size_t count, uint8_t *out)
+{
+    size_t len = si_spans_len(parts, count);
+
     if (len > INT_MAX || ad.len > INT_MAX)
         return SOTTO_E_USAGE;
 
     OSSL_PARAM tag[] = {tag_param(out + len), OSSL_PARAM_construct_end()};
 
     if (EVP_CipherInit_ex2(ctx, NULL, NULL, nonce, 1, NULL) != 1 ||
-        !update(ctx, NULL, ad.ptr, ad.len) || !update(ctx, out, in, len) || !finish(ctx) ||
-        EVP_CIPHER_CTX_get_params(ctx, tag) != 1) {
-        /* OUT may be IN: plaintext must not be taken for ciphertext. */
+        !update(ctx, NULL, ad.ptr, ad.len) || !update_parts(ctx, out, parts, count) ||
+        !finish(ctx) || EVP_CIPHER_CTX_get_params(ctx, tag) != 1) {
+        /* OUT may be the text: plaintext must not be taken for ciphertext. */
         si_wipe(out, len + SI_TAG_LEN);
         return si_openssl_failed();
     }
@@ -131,12 +144,12 @@ static sotto_err aesgcm_key_new(struct si_aead_key **out, const struct si_cipher
 }
 
 static sotto_err aesgcm_seal(struct si_aead_key *key, uint64_t n, struct si_span ad,
-                             const uint8_t *in, size_t len, uint8_t *out)
+                             const struct si_span *parts, size_t count, uint8_t *out)
 {
     uint8_t nonce[NONCE_LEN] = {0};
 
     si_put_be64(nonce + 4, n);
-    return encrypt(context(key), nonce, ad, in, len, out);
+    return encrypt(context(key), nonce, ad, parts, count, out);
 }
 
 static sotto_err aesgcm_open(struct si_aead_key *key, uint64_t n, struct si_span ad,
@@ -190,13 +203,13 @@ static sotto_err chachapoly_key_new(struct si_aead_key **out, const struct si_ci
 }
 
 static sotto_err chachapoly_seal(struct si_aead_key *key, uint64_t n, struct si_span ad,
-                                 const uint8_t *in, size_t len, uint8_t *out)
+                                 const struct si_span *parts, size_t count, uint8_t *out)
 {
     uint8_t nonce[NONCE_LEN] = {0};
     sotto_err err;
 
     si_put_le64(nonce + 4, n);
-    err = encrypt(context(key), nonce, ad, in, len, out);
+    err = encrypt(context(key), nonce, ad, parts, count, out);
     leave_vector_code();
     return err;
 }

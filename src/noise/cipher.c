@@ -58,13 +58,24 @@ static sotto_err copy(const uint8_t *in, size_t len, uint8_t *out)
 sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad, const uint8_t *in,
                             size_t len, uint8_t *out)
 {
-    sotto_err err;
+    const struct si_span text = si_span(in, len);
 
     if (!cs->has_key)
         return copy(in, len, out);
+    return si_cipher_encrypt_parts(cs, ad, &text, 1, out);
+}
+
+sotto_err si_cipher_encrypt_parts(struct si_cipher_state *cs, struct si_span ad,
+                                  const struct si_span *parts, size_t count, uint8_t *out)
+{
+    size_t len = si_spans_len(parts, count);
+    sotto_err err;
+
+    if (!cs->has_key)
+        return SOTTO_E_USAGE;
     if ((err = check_limits(cs, cs->n, len)) != SOTTO_OK ||
         (err = si_cipher_prepare(cs)) != SOTTO_OK ||
-        (err = cs->aead->seal(cs->key, cs->n, ad, in, len, out)) != SOTTO_OK)
+        (err = cs->aead->seal(cs->key, cs->n, ad, parts, count, out)) != SOTTO_OK)
         return err;
     cs->n++;
     cs->bytes += len;
@@ -108,8 +119,8 @@ sotto_err si_cipher_rekey(struct si_cipher_state *cs)
     if (!cs->has_key)
         return SOTTO_E_USAGE;
     if ((err = si_cipher_prepare(cs)) != SOTTO_OK ||
-        (err = cs->aead->seal(cs->key, NONCE_RESERVED, si_span(NULL, 0), block, SI_CIPHER_KEY_LEN,
-                              block)) != SOTTO_OK)
+        (err = si_aead_seal(cs->aead, cs->key, NONCE_RESERVED, si_span(NULL, 0), block,
+                            SI_CIPHER_KEY_LEN, block)) != SOTTO_OK)
         goto out;
     memcpy(fresh.bytes, block, sizeof fresh.bytes);
     si_cipher_set_key(cs, &fresh);

@@ -50,6 +50,11 @@ static inline size_t si_cipher_overhead(const struct si_cipher_state *cs)
 SOTTO_MUST_CHECK sotto_err si_cipher_encrypt(struct si_cipher_state *cs, struct si_span ad,
                                              const uint8_t *in, size_t len, uint8_t *out);
 
+/* The same for a text in COUNT parts, which OUT does not overlap.  E_USAGE: there is no key. */
+SOTTO_MUST_CHECK sotto_err si_cipher_encrypt_parts(struct si_cipher_state *cs, struct si_span ad,
+                                                   const struct si_span *parts, size_t count,
+                                                   uint8_t *out);
+
 /*
  * DecryptWithAd(): LEN bytes at IN become LEN - overhead bytes at OUT (IN itself, or no overlap).
  * E_AUTH: too short, forged or altered; nothing has changed.  E_NONCE, E_CRYPTO, E_NOMEM.

@@ -189,6 +189,16 @@ static sotto_err read_close(struct si_json *json, const struct si_json_value *cl
     return SOTTO_OK;
 }
 
+/* The reader fills in the values.  An initializer would clear them, too, 56 bytes for each name: for
+ * a short message that takes as long as to read a member. */
+static void name_members(struct si_json_member *m, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        m[i].name = names[i];
+        m[i].opaque = false;
+    }
+}
+
 /* What a client's messages are made of. */
 enum { C_ENDPOINT, C_CONTENT, C_ID, C_DEADLINE, C_NOTIFY, C_CANCEL, C_CLOSE, C_COUNT };
 
@@ -214,19 +224,18 @@ static const char *request_fault(const struct si_json_member *m, bool has_id)
 sotto_err si_envelope_read_client(struct si_json *json, struct si_span text,
                                   struct si_envelope *out)
 {
-    struct si_json_member m[C_COUNT] = {
-        [C_ENDPOINT] = {.name = "endpoint"},
-        [C_CONTENT] = {.name = "content", .opaque = true},
-        [C_ID] = {.name = "id"},
-        [C_DEADLINE] = {.name = "deadline_ms"},
-        [C_NOTIFY] = {.name = "notify"},
-        [C_CANCEL] = {.name = "cancel"},
-        [C_CLOSE] = {.name = "close"},
+    static const char *const names[C_COUNT] = {
+        [C_ENDPOINT] = "endpoint",    [C_CONTENT] = "content", [C_ID] = "id",
+        [C_DEADLINE] = "deadline_ms", [C_NOTIFY] = "notify",   [C_CANCEL] = "cancel",
+        [C_CLOSE] = "close",
     };
+    struct si_json_member m[C_COUNT];
     bool notification;
     sotto_err err;
 
     *out = (struct si_envelope){.kind = SI_IGNORED};
+    name_members(m, names, C_COUNT);
+    m[C_CONTENT].opaque = true;
     if ((err = read_object(json, text, m, C_COUNT)) != SOTTO_OK ||
         (err = take_id(&m[C_ID], out)) != SOTTO_OK)
         return err;
@@ -312,17 +321,16 @@ static sotto_err read_answer(struct si_json *json, const struct si_json_member *
 sotto_err si_envelope_read_server(struct si_json *json, struct si_span text,
                                   struct si_envelope *out)
 {
-    struct si_json_member m[S_COUNT] = {
-        [S_ID] = {.name = "id"},
-        [S_CONTENT] = {.name = "content", .opaque = true},
-        [S_MORE] = {.name = "more"},
-        [S_ERROR] = {.name = "error"},
-        [S_DRAINING] = {.name = "draining"},
-        [S_CLOSE] = {.name = "close"},
+    static const char *const names[S_COUNT] = {
+        [S_ID] = "id",       [S_CONTENT] = "content",   [S_MORE] = "more",
+        [S_ERROR] = "error", [S_DRAINING] = "draining", [S_CLOSE] = "close",
     };
+    struct si_json_member m[S_COUNT];
     sotto_err err;
 
     *out = (struct si_envelope){.kind = SI_IGNORED};
+    name_members(m, names, S_COUNT);
+    m[S_CONTENT].opaque = true;
     if ((err = read_object(json, text, m, S_COUNT)) != SOTTO_OK ||
         (err = take_id(&m[S_ID], out)) != SOTTO_OK)
         return err;

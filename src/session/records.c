@@ -57,6 +57,9 @@ sotto_err si_output_reserve(struct si_output *out, size_t len)
 
     if (len > SIZE_MAX / 4)
         return SOTTO_E_TOO_LARGE;
+    if (out->tx != NULL && out->tx->key != NULL &&
+        len + records * SI_RECORD_OVERHEAD <= out->buf.cap - out->buf.len)
+        return SOTTO_OK;
     /* A key that is expanded while a record is sealed could fail when it is too late. */
     if (out->tx != NULL && (err = si_cipher_prepare(out->tx)) != SOTTO_OK)
         return err;
@@ -94,6 +97,27 @@ sotto_err si_output_seal(struct si_output *out)
     return SOTTO_OK;
 }
 
+/* Seal a whole record from where its body lies: copying it first would take as long again. */
+static sotto_err put_record(struct si_output *out, const uint8_t *body)
+{
+    uint8_t body_len[2], *record;
+    const struct si_span parts[] = {{body_len, sizeof body_len}, {body, SI_RECORD_BODY_MAX}};
+    sotto_err err;
+
+    if ((err = rekey_if_due(out->tx)) != SOTTO_OK ||
+        (err = si_buf_reserve(&out->buf, SI_RECORD_BODY_MAX + SI_RECORD_OVERHEAD)) != SOTTO_OK)
+        return err;
+    record = out->buf.ptr + out->buf.len;
+    si_put_be16(record, 2 + SI_RECORD_BODY_MAX + SI_TAG_LEN);
+    si_put_be16(body_len, SI_RECORD_BODY_MAX);
+    err = si_cipher_encrypt_parts(out->tx, si_span(NULL, 0), parts, SI_COUNT(parts), record + 2);
+    if (err != SOTTO_OK)
+        return err;
+    out->buf.len += SI_RECORD_BODY_MAX + SI_RECORD_OVERHEAD;
+    out->sealed = out->buf.len;
+    return SOTTO_OK;
+}
+
 sotto_err si_output_body(struct si_output *out, const void *data, size_t len)
 {
     const uint8_t *at = data;
@@ -102,6 +126,12 @@ sotto_err si_output_body(struct si_output *out, const void *data, size_t len)
     while (len > 0 && err == SOTTO_OK) {
         size_t room, part;
 
+        if (out->buf.len == out->sealed && len >= SI_RECORD_BODY_MAX) {
+            err = put_record(out, at);
+            at += SI_RECORD_BODY_MAX;
+            len -= SI_RECORD_BODY_MAX;
+            continue;
+        }
         if (out->buf.len == out->sealed && (err = begin_record(out)) != SOTTO_OK)
             break;
         room = SI_RECORD_BODY_MAX - open_body_len(out);
@@ -212,6 +242,13 @@ static void skip(struct si_span *span, size_t len)
 /* Collect the four bytes of a prefix, which may be spread over records. */
 static sotto_err read_prefix(struct si_messages *m, uint32_t max)
 {
+    /* Usually they are all there.  Bytes that are stored one by one and then loaded as a word make
+     * the processor wait. */
+    if (m->prefix_len == 0 && m->body.len >= sizeof m->prefix) {
+        memcpy(m->prefix, m->body.ptr, sizeof m->prefix);
+        skip(&m->body, sizeof m->prefix);
+        m->prefix_len = sizeof m->prefix;
+    }
     while (m->prefix_len < sizeof m->prefix) {
         if (m->body.len == 0)
             return SOTTO_E_AGAIN;

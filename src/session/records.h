@@ -3,7 +3,8 @@
  *
  * Sending: messages are appended to an open record at the end of the output buffer; a record that
  * is full, or that is wanted for sending, is sealed in place.  So everything that waits leaves in
- * as few records as possible, and is copied once.
+ * as few records as possible, and is copied once; of a long message, what fills a record by itself
+ * is not even copied.
  *
  * Receiving: a record is decrypted in place, and messages are cut out of the stream of bodies
  * without copying where a message lies within one record.  Of a longer message, every record but
