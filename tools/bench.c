@@ -4,10 +4,12 @@
 #include <malloc.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <sotto/client.h>
 
@@ -33,6 +35,7 @@ struct bench {
     /* of the threads */
     pthread_barrier_t opened;
     int64_t begin, end; /* written by one of them between two barriers */
+    atomic_bool over;   /* one cannot go on */
 };
 
 /* One thread and its part of the load. */
@@ -46,6 +49,8 @@ struct part {
 };
 
 /* ---- Options --------------------------------------------------------------------------------- */
+
+enum { SIZE_NOT_GIVEN = 0, SIZE_DEFAULT = 128 };
 
 static const char *const repeat_names[] = {
     [LOAD_CALLS] = "calls", [LOAD_SESSIONS] = "sessions", [LOAD_BOOTSTRAPS] = "bootstraps"};
@@ -62,8 +67,27 @@ static bool read_repeat(void *target, const char *value, char *why, size_t size)
     return false;
 }
 
-static int check_options(const struct bench *bench)
+/* docs/protocol.md, section 7. */
+static bool is_endpoint_name(const char *name)
 {
+    size_t len;
+
+    if (strncmp(name, "$/", 2) == 0)
+        name += 2;
+    len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-");
+    return name[len] == '\0' && len >= 1 && len <= 128;
+}
+
+static int check_options(const struct bench *bench, int count)
+{
+    if (!is_endpoint_name(bench->endpoint))
+        return usage_error(bench->self,
+                           "the name of an endpoint has 1 to 128 letters, digits and . _ / -");
+    if (count > 2 && bench->size.value != SIZE_NOT_GIVEN)
+        return usage_error(bench->self, "--size is for a run without a content of its own");
+    if (bench->repeat == LOAD_BOOTSTRAPS && bench->idle.value > 0)
+        return usage_error(bench->self,
+                           "--repeat bootstraps has no sessions: --idle is for the others");
     if (bench->threads.value > bench->connections.value)
         return usage_error(bench->self, "more --threads than --connections: some would do nothing");
     if (bench->repeat != LOAD_CALLS && bench->in_flight.value > 1)
@@ -95,23 +119,53 @@ static int read_options(struct bench *bench, int argc, char **argv, int *count)
     client_options(&bench->client, options);
     memcpy(options + CLIENT_OPTION_COUNT, own, sizeof own);
     status = options_parse(bench->self, options, argc, argv, count);
-    return status == OPTIONS_GO_ON ? check_options(bench) : status;
+    bench->endpoint = status == OPTIONS_GO_ON && *count > 1 ? argv[1] : "echo";
+    return status == OPTIONS_GO_ON ? check_options(bench, *count) : status;
 }
 
 /* ---- Preparing ------------------------------------------------------------------------------- */
 
+static int failed(sotto_err err, const char *why)
+{
+    sotto_error error = {0};
+
+    error_what(&error, err, "cannot prepare the load");
+    error_why(&error, "%s", why);
+    return report(&error);
+}
+
 /* A JSON string of SIZE bytes. */
 static int make_content(struct bench *bench)
 {
-    size_t size = bench->size.value;
+    size_t size = bench->size.value != SIZE_NOT_GIVEN ? bench->size.value : SIZE_DEFAULT;
 
     if ((bench->content.text = malloc(size + 1)) == NULL)
-        return usage_error(bench->self, "no memory for --size %zu", size);
+        return failed(SOTTO_E_NOMEM, "no memory for a content of so many bytes");
     memset(bench->content.text, 'x', size);
     bench->content.text[0] = bench->content.text[size - 1] = '"';
     bench->content.text[size] = '\0';
     bench->content.len = size;
     return STATUS_OK;
+}
+
+/* The first one that somebody listens at (localhost is often two); the first one if nobody does,
+ * for its error. */
+static void choose_address(struct bench *bench, const struct addrinfo *found)
+{
+    const struct addrinfo *chosen = NULL;
+
+    for (const struct addrinfo *a = found; found->ai_next != NULL && a != NULL && chosen == NULL;
+         a = a->ai_next) {
+        int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+            chosen = a;
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    chosen = chosen != NULL ? chosen : found;
+    memcpy(&bench->plan.addr, chosen->ai_addr, chosen->ai_addrlen);
+    bench->plan.addr_len = chosen->ai_addrlen;
 }
 
 static int find_address(struct bench *bench)
@@ -120,17 +174,16 @@ static int find_address(struct bench *bench)
     struct addrinfo *found;
     sotto_error error = {0};
     char port[8];
-    int failed;
+    int unknown;
 
     (void)snprintf(port, sizeof port, "%u", bench->client.address.port);
-    failed = getaddrinfo(bench->client.address.host, port, &hints, &found);
-    if (failed != 0) {
+    unknown = getaddrinfo(bench->client.address.host, port, &hints, &found);
+    if (unknown != 0) {
         error_what(&error, SOTTO_E_RESOLVE, "cannot find %s", bench->client.address.host);
-        error_why(&error, "%s", gai_strerror(failed));
+        error_why(&error, "%s", gai_strerror(unknown));
         return report(&error);
     }
-    memcpy(&bench->plan.addr, found->ai_addr, found->ai_addrlen);
-    bench->plan.addr_len = found->ai_addrlen;
+    choose_address(bench, found);
     freeaddrinfo(found);
     return STATUS_OK;
 }
@@ -154,10 +207,8 @@ static int prepare_sessions(struct bench *bench)
     o->server_key = NULL;
     o->psk = NULL;
     if (bench->client.gate) {
-        if (sotto_gate_derive(bench->client.secrets, o->curve, &bench->gate) != SOTTO_OK) {
-            error_what(&error, SOTTO_E_CRYPTO, "cannot derive the key of the gate");
-            return report(&error);
-        }
+        if (sotto_gate_derive(bench->client.secrets, o->curve, &bench->gate) != SOTTO_OK)
+            return failed(SOTTO_E_CRYPTO, "the key of the gate cannot be derived");
         o->gate = &bench->gate;
     }
     return STATUS_OK;
@@ -167,7 +218,6 @@ static int prepare(struct bench *bench, int count, char **argv)
 {
     int status;
 
-    bench->endpoint = count > 1 ? argv[1] : "echo";
     status = count > 2 ? content_read(argv[2], &bench->content) : make_content(bench);
     if (status == STATUS_OK &&
         (status = client_open(bench->self, &bench->client, argv[0])) == OPTIONS_GO_ON &&
@@ -180,6 +230,7 @@ static int prepare(struct bench *bench, int count, char **argv)
     bench->plan.endpoint = bench->endpoint;
     bench->plan.content = bench->content.text;
     bench->plan.content_len = bench->content.len;
+    bench->plan.over = &bench->over;
     return STATUS_OK;
 }
 
@@ -209,6 +260,8 @@ static void *run_part(void *user)
     struct bench *bench = part->bench;
 
     part->err = load_open(&part->plan, &part->load, &part->result.error);
+    if (part->err != SOTTO_OK)
+        atomic_store(&bench->over, true);
     /* All sessions are open before the first call, and all threads measure the same time. */
     if (pthread_barrier_wait(&bench->opened) == PTHREAD_BARRIER_SERIAL_THREAD) {
         bench->begin = load_now() + bench->warm_up.value * INT64_C(1000000);
@@ -239,7 +292,7 @@ static bool start_parts(struct bench *bench, struct part *parts, unsigned count)
     }
     for (unsigned i = 1; i < count; i++) {
         if (pthread_create(&parts[i].thread, NULL, run_part, &parts[i]) != 0)
-            exit(usage_error(bench->self, "this system has no %u threads for us", count));
+            exit(failed(SOTTO_E_SYSTEM, "this system has no room for so many threads"));
     }
     return true;
 }
@@ -251,9 +304,13 @@ static void merge(struct load_result *all, const struct load_result *part)
     all->bytes_sent += part->bytes_sent;
     all->bytes_received += part->bytes_received;
     all->cpu_ns += part->cpu_ns;
+    if (part->ns > all->ns)
+        all->ns = part->ns;
     histogram_merge(&all->latency, &part->latency);
-    if (all->error.code == SOTTO_OK)
+    if (all->error.code == SOTTO_OK) {
         all->error = part->error;
+        memcpy(all->error_code, part->error_code, sizeof all->error_code);
+    }
 }
 
 static sotto_err run_parts(struct bench *bench, struct load_result *all)
@@ -272,8 +329,8 @@ static sotto_err run_parts(struct bench *bench, struct load_result *all)
         (void)pthread_join(parts[i].thread, NULL);
     for (unsigned i = 0; i < count; i++) {
         merge(all, &parts[i].result);
-        if (err == SOTTO_OK)
-            err = parts[i].err;
+        if (err == SOTTO_OK && (err = parts[i].err) != SOTTO_OK)
+            all->error = parts[i].result.error; /* not what another one noted */
     }
     (void)pthread_barrier_destroy(&bench->opened);
     free(parts);
@@ -289,7 +346,7 @@ static double us_of(const struct load_result *r, unsigned permille)
 
 static void print_json(const struct bench *bench, const struct load_result *r)
 {
-    double seconds = bench->duration.value / 1e3;
+    double seconds = (double)r->ns / 1e9;
 
     (void)printf("{\"repeat\":\"%s\",\"connections\":%u,\"in_flight\":%u,\"idle\":%u,"
                  "\"size\":%zu,\"seconds\":%.3f,\"calls\":%llu,\"errors\":%llu,"
@@ -306,15 +363,15 @@ static void print_json(const struct bench *bench, const struct load_result *r)
 
 static void print_latency(const char *name, double us)
 {
-    char text[32];
-
-    format_us((int64_t)(us + 0.5), text);
-    (void)printf("  %s %s", name, text);
+    if (us < 1000)
+        (void)printf("  %s %.1f us", name, us);
+    else
+        (void)printf("  %s %.2f ms", name, us / 1e3);
 }
 
 static void print_text(const struct bench *bench, const struct load_result *r)
 {
-    double seconds = bench->duration.value / 1e3;
+    double seconds = (double)r->ns / 1e9;
     double load = (double)r->cpu_ns / 1e9 / seconds / bench->threads.value;
     const char *what = repeat_names[bench->repeat];
 
@@ -341,7 +398,9 @@ static int show(const struct bench *bench, const struct load_result *r)
         print_json(bench, r);
     else
         print_text(bench, r);
-    return r->errors > 0 ? report(&r->error) : STATUS_OK;
+    if (r->errors == 0)
+        return STATUS_OK;
+    return report_as(&r->error, status_of_call(r->error.code, r->error_code));
 }
 
 static int run_bench(struct bench *bench, int count, char **argv)
@@ -355,6 +414,11 @@ static int run_bench(struct bench *bench, int count, char **argv)
     keep_memory();
     if (run_parts(bench, &all) != SOTTO_OK)
         return report(&all.error);
+    if (all.calls == 0 && all.errors == 0) {
+        error_what(&all.error, SOTTO_E_TIMEOUT, "nothing was answered in the time measured");
+        error_why(&all.error, "the server is silent, or an answer takes longer than --duration");
+        return report(&all.error);
+    }
     return show(bench, &all);
 }
 
@@ -369,12 +433,13 @@ static int run(const struct command *self, int argc, char **argv)
         .threads = {1, 1, 256},
         .duration = {5000, 10, 3600000},
         .warm_up = {1000, 0, 3600000},
-        .size = {128, 2, UINT32_MAX},
+        .size = {SIZE_NOT_GIVEN, 2, UINT32_MAX},
     };
     int count, status = read_options(&bench, argc, argv, &count);
 
     if (status == OPTIONS_GO_ON) {
         status = run_bench(&bench, count, argv);
+        explicit_bzero(&bench.gate, sizeof bench.gate);
         client_free(&bench.client);
         content_free(&bench.content);
     }

@@ -49,9 +49,12 @@ struct load {
     int64_t ticked;
     bool running; /* answered calls are followed by new ones */
     bool failed;
+    bool fruit;         /* a connection has done what it was for, in the warm-up or later */
+    unsigned fruitless; /* connections that came to nothing */
     int64_t counts_from;
     struct load_result *result; /* while it runs */
     sotto_error error;          /* the first one */
+    char error_code[LOAD_CODE_SIZE];
 };
 
 int64_t load_now(void)
@@ -81,6 +84,15 @@ static void note_error(struct load *load, sotto_err err, const char *what, const
     error_why(&load->error, "%s", why);
 }
 
+/* The load cannot go on: this is the error that counts, whatever was noted before. */
+static void fail_load(struct load *load, sotto_err err, const char *what, const char *why)
+{
+    load->error.code = SOTTO_OK;
+    load->error_code[0] = '\0';
+    note_error(load, err, what, why);
+    load->failed = true;
+}
+
 static void reopen(struct conn *conn);
 
 /* The connection has come to nothing.  Where sessions are to stay open, that is the end. */
@@ -88,22 +100,22 @@ static void conn_failed(struct conn *conn, sotto_err err, const char *why)
 {
     struct load *load = conn->load;
 
-    note_error(load, err, "a connection was lost", why);
-    if (load->result == NULL || load->plan.repeat == LOAD_CALLS || conn->idle) {
-        load->failed = true;
+    if (load->result == NULL || load->plan.repeat == LOAD_CALLS || conn->idle ||
+        (++load->fruitless >= ERRORS_MAX && !load->fruit)) {
+        fail_load(load, err, "a connection was lost", why);
         return;
     }
+    note_error(load, err, "a connection was lost", why);
     load->result->errors++;
-    if (load->result->errors >= ERRORS_MAX && load->result->calls == 0)
-        load->failed = true;
-    else
-        reopen(conn);
+    reopen(conn);
 }
 
 static void session_failed(struct conn *conn, sotto_err err)
 {
     const char *code = sotto_session_refusal_code(conn->session);
 
+    if (strcmp(code, "busy") == 0)
+        err = SOTTO_E_UNAVAILABLE; /* as sotto call has it */
     conn_failed(conn, err, code[0] != '\0' ? code : sotto_strerror(err));
 }
 
@@ -118,13 +130,15 @@ static void finish_one(struct conn *conn, int64_t began, int64_t now)
 {
     struct load *load = conn->load;
 
+    load->fruit = true;
     if (!counts(load, now))
         return;
     load->result->calls++;
     histogram_add(&load->result->latency, now - began);
 }
 
-static void send_call(struct conn *conn, unsigned slot, int64_t now)
+/* False: the connection is another one now, or none. */
+static bool send_call(struct conn *conn, unsigned slot, int64_t now)
 {
     const struct load *load = conn->load;
     const sotto_piece pieces[] = {{load->heads[slot], load->head_lens[slot]},
@@ -133,10 +147,12 @@ static void send_call(struct conn *conn, unsigned slot, int64_t now)
     sotto_err err = sotto_session_send(conn->session, pieces, 3);
 
     conn->began[slot] = now;
-    if (err != SOTTO_OK)
-        conn_failed(conn, err,
-                    err == SOTTO_E_TOO_LARGE ? "the server takes no request as large"
-                                             : sotto_strerror(err));
+    if (err == SOTTO_OK)
+        return true;
+    conn_failed(conn, err,
+                err == SOTTO_E_TOO_LARGE ? "the server takes no request as large"
+                                         : sotto_strerror(err));
+    return false;
 }
 
 /* The number behind {"id": at the front of an answer, as servers write it; 0: none. */
@@ -164,13 +180,25 @@ static bool ends(const uint8_t *text, size_t len, const char *with)
     return len >= strlen(with) && memcmp(text + len - strlen(with), with, strlen(with)) == 0;
 }
 
+/* The code in an error answer, as servers write it; "" when it is not found. */
+static void failure_code(const uint8_t *text, size_t len, char *code, size_t size)
+{
+    static const char front[] = "\"code\":\"";
+    const uint8_t *found = memmem(text, len, front, sizeof front - 1);
+    size_t n = 0;
+
+    for (found = found != NULL ? found + sizeof front - 1 : text + len;
+         found + n < text + len && found[n] > ' ' && found[n] != '"' && n + 1 < size; n++)
+        code[n] = (char)found[n];
+    code[n] = '\0';
+}
+
 /* An error answer is counted, and the load goes on. */
 static void take_failure(struct load *load, const uint8_t *text, size_t len, int64_t now)
 {
-    char shown[200];
-
-    (void)snprintf(shown, sizeof shown, "%.*s", len < 180 ? (int)len : 180, (const char *)text);
-    note_error(load, SOTTO_E_CALL, "a call was answered with an error", shown);
+    if (load->error.code == SOTTO_OK)
+        failure_code(text, len, load->error_code, sizeof load->error_code);
+    note_error(load, SOTTO_E_CALL, "a call was answered with an error", load->error_code);
     if (counts(load, now))
         load->result->errors++;
 }
@@ -196,7 +224,7 @@ static void on_answer(struct conn *conn, const uint8_t *text, size_t len, int64_
         finish_one(conn, conn->began[id - 1], now);
     conn->counted = load->plan.repeat == LOAD_SESSIONS;
     if (load->running && load->plan.repeat == LOAD_CALLS)
-        send_call(conn, id - 1, now);
+        (void)send_call(conn, id - 1, now);
 }
 
 /* ---- Events of a session --------------------------------------------------------------------- */
@@ -205,8 +233,9 @@ static void begin_calls(struct conn *conn, int64_t now)
 {
     if (conn->idle)
         return;
-    for (unsigned slot = 0; slot < conn->load->plan.in_flight && !conn->load->failed; slot++)
-        send_call(conn, slot, now);
+    for (unsigned slot = 0; slot < conn->load->plan.in_flight; slot++)
+        if (!send_call(conn, slot, now))
+            return;
 }
 
 static void on_open(struct conn *conn)
@@ -219,8 +248,8 @@ static void on_open(struct conn *conn)
     if (load->plan.repeat != LOAD_SESSIONS || conn->idle)
         return;
     /* A call and the last word in one record; what counts is the time since the connection. */
-    send_call(conn, 0, began);
-    if (!load->failed && sotto_session_close(conn->session, "done", NULL, 0) != SOTTO_OK)
+    if (send_call(conn, 0, began) &&
+        sotto_session_close(conn->session, "done", NULL, 0) != SOTTO_OK)
         session_failed(conn, sotto_session_error(conn->session));
 }
 
@@ -399,8 +428,7 @@ static void connect_conn(struct conn *conn)
     conn->fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (conn->fd < 0 || setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
         (connect(conn->fd, addr, load->plan.addr_len) != 0 && errno != EINPROGRESS)) {
-        note_error(load, SOTTO_E_CONNECT, "cannot open a connection", strerror(errno));
-        load->failed = true;
+        fail_load(load, SOTTO_E_CONNECT, "cannot open a connection", strerror(errno));
         return;
     }
     poll_for(conn, EPOLLOUT);
@@ -421,14 +449,12 @@ static void on_connected(struct conn *conn)
     sotto_err err;
 
     if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-        note_error(load, SOTTO_E_CONNECT, "cannot open a connection", strerror(error));
-        load->failed = true;
+        fail_load(load, SOTTO_E_CONNECT, "cannot open a connection", strerror(error));
         return;
     }
     err = sotto_session_client_new(&load->plan.session, load_now(), &conn->session);
     if (err != SOTTO_OK) {
-        note_error(load, err, "cannot begin a handshake", sotto_strerror(err));
-        load->failed = true;
+        fail_load(load, err, "cannot begin a handshake", sotto_strerror(err));
         return;
     }
     flush(conn);
@@ -475,7 +501,8 @@ static void turn(struct load *load)
 
 static void loop_until(struct load *load, int64_t end)
 {
-    for (int64_t now = load_now(); now < end && !load->failed; now = load_now()) {
+    for (int64_t now = load_now(); now < end && !load->failed && !atomic_load(load->plan.over);
+         now = load_now()) {
         turn(load);
         if (now - load->ticked > TICK_MS * INT64_C(1000000))
             tick(load, now);
@@ -484,7 +511,7 @@ static void loop_until(struct load *load, int64_t end)
 
 bool load_run(struct load *load, int64_t begin, int64_t end, struct load_result *result)
 {
-    int64_t cpu = 0;
+    int64_t cpu, began;
 
     memset(result, 0, sizeof *result);
     load->result = result;
@@ -502,13 +529,17 @@ bool load_run(struct load *load, int64_t begin, int64_t end, struct load_result 
     }
     loop_until(load, begin);
     result->bytes_sent = result->bytes_received = result->errors = 0;
-    load->counts_from = begin;
+    began = load->counts_from = load_now(); /* a turn may have taken longer */
     cpu = cpu_now();
     loop_until(load, end);
     result->cpu_ns = cpu_now() - cpu;
+    result->ns = load_now() - began;
+    if (load->failed)
+        atomic_store(load->plan.over, true);
     load->running = false;
     load->result = NULL;
     result->error = load->error;
+    memcpy(result->error_code, load->error_code, sizeof result->error_code);
     return !load->failed;
 }
 
@@ -541,8 +572,10 @@ static bool make_conns(struct load *load)
     load->conns = calloc(load->conn_count, sizeof *load->conns);
     load->began = calloc((size_t)load->conn_count * plan->in_flight, sizeof *load->began);
     load->input = calloc(1, READ_SIZE + SOTTO_MESSAGE_PADDING);
-    if (load->conns == NULL || load->began == NULL || load->input == NULL)
+    if (load->conns == NULL || load->began == NULL || load->input == NULL) {
+        load->conn_count = 0; /* none to be closed */
         return false;
+    }
     for (unsigned i = 0; i < load->conn_count; i++)
         load->conns[i] = (struct conn){.load = load,
                                        .fd = -1,

@@ -9,6 +9,7 @@
 #ifndef LOAD_H
 #define LOAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,14 +39,20 @@ struct load_plan {
     const char *endpoint;
     const char *content;
     size_t content_len;
+    atomic_bool *over; /* of all loads: set when one cannot go on, and then all end */
 };
+
+enum { LOAD_CODE_SIZE = 129 };
 
 struct load_result {
     uint64_t calls, errors;
     uint64_t bytes_sent, bytes_received; /* of requests and answers, encrypted, in frames */
     struct histogram latency;
     int64_t cpu_ns;    /* of this thread */
+    int64_t ns;        /* from BEGIN to the last answer that could count */
     sotto_error error; /* the first one */
+    /* when it was an error answer: its code */
+    char error_code[LOAD_CODE_SIZE];
 };
 
 struct load;

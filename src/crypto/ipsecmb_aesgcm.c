@@ -1,4 +1,4 @@
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include <intel-ipsec-mb.h>
@@ -17,27 +17,29 @@ struct expanded {
     void *allocation; /* DATA lies in it, where it is aligned */
 };
 
-/* The table of functions for this processor: read-only once it is there, and kept for good.  NULL
- * when the processor has not what it takes, or there is no memory. */
+/* The table of functions for this processor: made once, whichever thread is first, read-only then,
+ * and kept for good.  NULL when the processor has not what it takes, or there was no memory. */
+static IMB_MGR *table;
+
+static void make_table(void)
+{
+    IMB_MGR *fresh = alloc_mb_mgr(0);
+
+    if (fresh == NULL)
+        return;
+    init_mb_mgr_auto(fresh, NULL);
+    if (imb_get_errno(fresh) == 0 && (fresh->features & FEATURES) == FEATURES)
+        table = fresh;
+    else
+        free_mb_mgr(fresh);
+}
+
 static IMB_MGR *functions(void)
 {
-    static _Atomic(IMB_MGR *) kept;
-    IMB_MGR *mgr = atomic_load_explicit(&kept, memory_order_acquire), *fresh;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    if (mgr != NULL)
-        return mgr;
-    if ((fresh = alloc_mb_mgr(0)) == NULL)
-        return NULL;
-    init_mb_mgr_auto(fresh, NULL);
-    if (imb_get_errno(fresh) != 0 || (fresh->features & FEATURES) != FEATURES) {
-        free_mb_mgr(fresh);
-        return NULL;
-    }
-    if (!atomic_compare_exchange_strong(&kept, &mgr, fresh)) {
-        free_mb_mgr(fresh); /* another thread was first */
-        return mgr;
-    }
-    return fresh;
+    (void)pthread_once(&once, make_table);
+    return table;
 }
 
 static bool works(void)

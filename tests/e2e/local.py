@@ -10,7 +10,7 @@ import stat
 from harness import check, contains, equal, lacks, test
 
 COMMANDS = ["secrets new", "secrets embed", "keygen", "fingerprint", "serve", "call", "bootstrap",
-            "trust list", "trust add", "trust remove"]
+            "bench", "trust list", "trust add", "trust remove"]
 NOBODY = "127.0.0.1:1"  # nobody listens there; nobody has to
 SPKI = {"25519": bytes.fromhex("302a300506032b656e032100"),
         "448": bytes.fromhex("3042300506032b656f033900")}

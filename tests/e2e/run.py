@@ -19,7 +19,8 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
-import calls, controls, execs, faults, local, noise_examples, serving, trust  # noqa: E401,E402,F401
+import benching, calls, controls, execs, faults, local  # noqa: E401,E402,F401
+import noise_examples, serving, trust  # noqa: E401,E402,F401
 
 
 def run_one(function, programs, worlds):
