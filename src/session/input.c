@@ -39,7 +39,8 @@ static sotto_err on_record(sotto_session *s, const struct si_frame *frame)
     sotto_err err;
 
     if (si_messages_want_all_of(&s->messages, frame->noise_len)) {
-        err = si_messages_open(&s->messages, &s->rx, frame->noise, frame->noise_len, &body.len);
+        err = si_messages_open(&s->messages, s->scratch, &s->rx, frame->noise, frame->noise_len,
+                               &body.len);
         if (err != SOTTO_OK)
             return err;
         note_record(s, body.len);

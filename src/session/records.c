@@ -270,27 +270,47 @@ bool si_messages_want_all_of(const struct si_messages *m, size_t len)
            len - SI_TAG_LEN - BODY_LEN_SIZE <= m->want - m->partial.len;
 }
 
-/* Room for MORE bytes of the message that has begun.  Few steps for a long one, but no more memory
- * is asked for than four times what has come, or a megabyte. */
-static sotto_err make_message_room(struct si_messages *m, size_t more)
+/* How large the buffer of a message may be for MORE bytes of it.  Few steps for a long one, but no
+ * more memory is asked for than five times what has come, or a megabyte. */
+static size_t message_room(const struct si_messages *m, size_t more)
 {
     size_t most = m->partial.len < 262144 ? 1048576 : 4 * m->partial.len;
-    size_t ahead = m->want < most ? m->want : most;
+    size_t room = m->want <= most + most / 4 ? m->want : most;
 
-    if (more + SOTTO_MESSAGE_PADDING <= m->partial.cap - m->partial.len)
-        return SOTTO_OK;
-    if (ahead < m->partial.len + more)
-        ahead = m->partial.len + more;
-    return si_buf_reserve(&m->partial, ahead - m->partial.len + SOTTO_MESSAGE_PADDING);
+    if (room < m->partial.len + more)
+        room = m->partial.len + more;
+    return room + SOTTO_MESSAGE_PADDING;
 }
 
-sotto_err si_messages_open(struct si_messages *m, struct si_cipher_state *rx, const uint8_t *noise,
-                           size_t len, size_t *body_len)
+/* Make room for MORE bytes of the message that has begun: a spare, if there is one, or memory. */
+static sotto_err make_message_room(struct si_messages *m, struct si_scratch *scratch, size_t more)
+{
+    size_t room = message_room(m, more), needed = m->partial.len + more + SOTTO_MESSAGE_PADDING;
+    struct si_buf larger = si_buf(m->partial.max);
+
+    if (needed <= m->partial.cap)
+        return SOTTO_OK;
+    si_scratch_take(scratch, &larger, room);
+    if (larger.cap < needed) {
+        si_scratch_give(scratch, &larger);
+        return si_buf_reserve(&m->partial, room - m->partial.len);
+    }
+    if (m->partial.len > 0)
+        memcpy(larger.ptr, m->partial.ptr, m->partial.len);
+    larger.len = m->partial.len;
+    si_scratch_give(scratch, &m->partial);
+    m->partial = larger;
+    return SOTTO_OK;
+}
+
+sotto_err si_messages_open(struct si_messages *m, struct si_scratch *scratch,
+                           struct si_cipher_state *rx, const uint8_t *noise, size_t len,
+                           size_t *body_len)
 {
     size_t plain_len = len - SI_TAG_LEN;
     uint8_t kept[BODY_LEN_SIZE], *out;
     struct si_span body;
-    sotto_err err = make_message_room(m, plain_len - BODY_LEN_SIZE);
+    sotto_err err = make_message_room(m, scratch, plain_len - BODY_LEN_SIZE);
 
     if (err != SOTTO_OK)
         return err;
@@ -314,8 +334,7 @@ static sotto_err collect(struct si_messages *m, struct si_scratch *scratch)
     part = part < m->body.len ? part : m->body.len;
     if (part == 0)
         return SOTTO_OK;
-    si_scratch_take(scratch, &m->partial, m->want + SOTTO_MESSAGE_PADDING);
-    if ((err = make_message_room(m, part)) != SOTTO_OK ||
+    if ((err = make_message_room(m, scratch, part)) != SOTTO_OK ||
         (err = si_buf_put(&m->partial, m->body.ptr, part)) != SOTTO_OK)
         return err;
     skip(&m->body, part);

@@ -101,8 +101,9 @@ bool si_messages_want_all_of(const struct si_messages *m, size_t len);
 
 /* Such a record: decrypt the LEN bytes at NOISE, its body to where it belongs, behind what has come
  * of the message.  *BODY_LEN says how long it was.  Errors of si_record_open(). */
-SOTTO_MUST_CHECK sotto_err si_messages_open(struct si_messages *m, struct si_cipher_state *rx,
-                                            const uint8_t *noise, size_t len, size_t *body_len);
+SOTTO_MUST_CHECK sotto_err si_messages_open(struct si_messages *m, struct si_scratch *scratch,
+                                            struct si_cipher_state *rx, const uint8_t *noise,
+                                            size_t len, size_t *body_len);
 
 /*
  * The next message: in *TEXT, borrowed until the next call, with SOTTO_MESSAGE_PADDING readable

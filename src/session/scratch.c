@@ -32,6 +32,7 @@ void si_scratch_take(struct si_scratch *scratch, struct si_buf *b, size_t len)
         struct si_spare *spare = &scratch->spare[i];
 
         if (spare->buf.ptr != NULL && spare->buf.cap <= b->max &&
+            (spare->buf.cap <= SI_SPARE_MAX || len > SI_SPARE_MAX) &&
             (best == NULL || is_better(&spare->buf, &best->buf, len)))
             best = spare;
     }

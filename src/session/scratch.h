@@ -39,7 +39,8 @@ SOTTO_MUST_CHECK sotto_err si_scratch_init(struct si_scratch *scratch);
 void si_scratch_wipe(struct si_scratch *scratch); /* after its sessions */
 
 /* Take memory for the empty buffer B from the spares, if there is any: the smallest that holds LEN
- * bytes, else the largest.  SCRATCH may be NULL. */
+ * bytes, else the largest.  Who needs little gets no large one, and cannot keep it from others.
+ * SCRATCH may be NULL. */
 void si_scratch_take(struct si_scratch *scratch, struct si_buf *b, size_t len);
 
 /* B is not needed now: its memory becomes a spare, or is freed.  What it holds is wiped.  SCRATCH
