@@ -3,14 +3,16 @@
 
 BUILD := build
 
-.PHONY: help deps build demo test vectors bench format clean
+.PHONY: help deps build demo test vectors bench bench-layers bench-tries format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo     install what is missing, build, run the example'
 	@echo 'make test     install what is missing, run every check and test (some minutes)'
 	@echo 'make vectors  run the own and the published test vectors (SOTTO_VECTORS: their folder)'
-	@echo 'make bench    measure the primitives (half a minute; on a quiet machine)'
+	@echo 'make bench    install the peers, compare with them (ten minutes; BENCH=--quick: two)'
+	@echo 'make bench-layers  measure the primitives and each layer by itself (a minute)'
+	@echo 'make bench-tries   measure what might be quicker next to what is in use (five minutes)'
 	@echo 'make deps     only install what is missing (Debian 12)'
 	@echo 'make build    only build, in $(BUILD)/'
 	@echo 'make format   let clang-format lay out the sources'
@@ -35,11 +37,27 @@ test:
 vectors:
 	@scripts/vectors.sh $(BUILD)
 
+# Peers that could not be built are left out.
 bench:
+	@scripts/deps.sh bench
+	@$(MAKE) --no-print-directory build
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) bench_programs
+	@bench/run.py --build $(BUILD) --out $(BUILD)/bench/results $(BENCH)
+
+bench-layers:
 	@scripts/deps.sh build
 	@$(MAKE) --no-print-directory build
-	@ninja -C $(BUILD) bench/bench_crypto
+	@ninja -C $(BUILD) bench/bench_crypto bench/bench_layers
 	@$(BUILD)/bench/bench_crypto
+	@$(BUILD)/bench/bench_layers
+
+bench-tries:
+	@scripts/deps.sh bench
+	@$(MAKE) --no-print-directory build
+	@meson setup --reconfigure $(BUILD) >/dev/null
+	@ninja -C $(BUILD) bench/bench_tries
+	@$(BUILD)/bench/bench_tries
 
 format:
 	@scripts/check-format.sh --fix

@@ -1,10 +1,9 @@
 /*
  * What the primitives cost: every backend of every algorithm, several rounds, the quickest and the
- * middle one in nanoseconds.  `make bench` builds and runs it.
+ * middle one in nanoseconds.  `make bench` builds and runs it; with arguments it measures only the
+ * algorithms of these names: `bench_crypto 25519 SHA256`.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "clock.h"
 
 #include "crypto/crypto.h"
 
@@ -22,65 +21,40 @@ struct work {
     struct si_public_key pub;
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
+static size_t lines; /* printed so far */
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Runs STEP until a round is long enough to be timed, ROUNDS times. */
 static void measure(const char *name, const char *backend, const char *what,
-                    sotto_err (*step)(struct work *), struct work *w)
+                    sotto_err (*step)(void *user), struct work *w)
 {
-    double ns[ROUNDS];
-    int64_t count = 1;
+    const struct bench_work work = {.name = what, .step = step, .user = w};
+    struct bench_time t;
 
-    for (int round = 0; round < ROUNDS;) {
-        int64_t began = now_ns(), took;
-
-        for (int64_t i = 0; i < count; i++) {
-            if (step(w) != SOTTO_OK) {
-                (void)fprintf(stderr, "%s of %s: %s failed\n", name, backend, what);
-                exit(1);
-            }
-        }
-        took = now_ns() - began;
-        if (took < ROUND_NS && count < INT64_C(1) << 40)
-            count *= 2; /* the first rounds only warm up */
-        else
-            ns[round++] = (double)took / (double)count;
-    }
-    qsort(ns, ROUNDS, sizeof ns[0], compare);
-    printf("%-11s %-9s %-20s %10.1f %10.1f", name, backend, what, ns[0], ns[ROUNDS / 2]);
+    bench_measure(&work, 1, ROUNDS, ROUND_NS, &t);
+    printf("%-11s %-9s %-20s %10.1f %10.1f", name, backend, what, t.best, t.median);
     if (w->len >= 1024)
-        printf(" %8.2f GB/s", (double)w->len / ns[0]);
+        printf(" %8.2f GB/s", (double)w->len / t.best);
     printf("\n");
+    lines++;
 }
 
 /* ---- Diffie-Hellman -------------------------------------------------------------------------- */
 
-static sotto_err generate(struct work *w)
+static sotto_err generate(void *user)
 {
+    struct work *w = user;
+
     return w->dh->generate(&w->priv, &w->pub);
 }
 
-static sotto_err exchange(struct work *w)
+static sotto_err exchange(void *user)
 {
+    struct work *w = user;
     struct si_shared_secret shared;
 
     return w->dh->exchange(&shared, &w->priv, &w->pub);
 }
 
-static void bench_dhs(void)
+static void bench_dhs(int argc, char **argv)
 {
     size_t count;
     const struct si_dh *const *all = si_dh_all(&count);
@@ -88,6 +62,8 @@ static void bench_dhs(void)
     for (size_t i = 0; i < count; i++) {
         struct work w = {.dh = all[i]};
 
+        if (!bench_wanted(argc, argv, all[i]->name))
+            continue;
         measure(all[i]->name, all[i]->backend, "key pair", generate, &w);
         measure(all[i]->name, all[i]->backend, "exchange", exchange, &w);
     }
@@ -95,8 +71,9 @@ static void bench_dhs(void)
 
 /* ---- Authenticated encryption ---------------------------------------------------------------- */
 
-static sotto_err expand(struct work *w)
+static sotto_err expand(void *user)
 {
+    struct work *w = user;
     static const struct si_cipher_key k = {{1}};
     struct si_aead_key *key;
     sotto_err err = w->aead->key_new(&key, &k);
@@ -105,13 +82,17 @@ static sotto_err expand(struct work *w)
     return err;
 }
 
-static sotto_err seal(struct work *w)
+static sotto_err seal(void *user)
 {
-    return w->aead->seal(w->key, 1, si_span(NULL, 0), text, w->len, text);
+    struct work *w = user;
+
+    return si_aead_seal(w->aead, w->key, 1, si_span(NULL, 0), text, w->len, text);
 }
 
-static sotto_err open_sealed(struct work *w)
+static sotto_err open_sealed(void *user)
 {
+    struct work *w = user;
+
     return w->aead->open(w->key, 1, si_span(NULL, 0), text, w->len + SI_TAG_LEN, copy);
 }
 
@@ -138,22 +119,24 @@ static void bench_aead(const struct si_aead *aead)
 
 /* ---- Hashes ---------------------------------------------------------------------------------- */
 
-static sotto_err hash_once(struct work *w)
+static sotto_err hash_once(void *user)
 {
+    struct work *w = user;
     const struct si_span part = {text, w->len};
     uint8_t out[SI_HASH_LEN_MAX];
 
     return si_hash_parts(w->hash, &part, 1, out);
 }
 
-static sotto_err hkdf(struct work *w)
+static sotto_err hkdf(void *user)
 {
+    struct work *w = user;
     uint8_t ck[SI_HASH_LEN_MAX] = {0}, out[SI_HASH_LEN_MAX];
 
     return si_hkdf(w->hash, ck, si_span(text, w->len), ck, out, NULL);
 }
 
-static void bench_hashes(void)
+static void bench_hashes(int argc, char **argv)
 {
     size_t count;
     const struct si_hash *const *all = si_hash_all(&count);
@@ -161,6 +144,8 @@ static void bench_hashes(void)
     for (size_t i = 0; i < count; i++) {
         struct work w = {.len = 96};
 
+        if (!bench_wanted(argc, argv, all[i]->name))
+            continue;
         if (si_hash_ctx_new(&w.hash, all[i]) != SOTTO_OK)
             exit(1);
         measure(all[i]->name, all[i]->backend, "hash 96", hash_once, &w);
@@ -170,15 +155,19 @@ static void bench_hashes(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     size_t count;
     const struct si_aead *const *aeads = si_aead_all(&count);
 
     printf("%-11s %-9s %-20s %10s %10s\n", "algorithm", "backend", "work", "best ns", "median ns");
-    bench_dhs();
-    for (size_t i = 0; i < count; i++)
-        bench_aead(aeads[i]);
-    bench_hashes();
-    return 0;
+    bench_dhs(argc, argv);
+    for (size_t i = 0; i < count; i++) {
+        if (bench_wanted(argc, argv, aeads[i]->name))
+            bench_aead(aeads[i]);
+    }
+    bench_hashes(argc, argv);
+    if (lines == 0)
+        (void)fprintf(stderr, "bench_crypto: there is no such algorithm\n");
+    return lines > 0 ? 0 : 2;
 }

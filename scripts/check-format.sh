@@ -24,7 +24,8 @@ case ${1:-} in
 esac
 
 files=$(for dir in src include tools tests examples fuzz bench; do
-    [ -d "$dir" ] && find "$dir" -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' \)
+    [ -d "$dir" ] && find "$dir" -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' -o \
+        -name '*.cc' \)
 done | sort)
 if [ -z "$files" ]; then
     echo 'check-format: no sources found' >&2

@@ -3,6 +3,7 @@
 #
 #   scripts/deps.sh build   what builds the library, the command and the man pages
 #   scripts/deps.sh test    that, and what the tests and checks need (the default)
+#   scripts/deps.sh bench   what builds it, and the programs that Sotto is compared with
 #
 # Asks dpkg first: when nothing is missing it says nothing, touches nothing and is quick.  The names
 # are those of Debian 12; elsewhere it says what is needed and goes on when the tools are there.
@@ -19,10 +20,16 @@ test_packages='clang libclang-rt-14-dev clang-format libcmocka-dev
     python3 python3-dissononce openssl mandoc procps
     golang-go golang-github-flynn-noise-dev'
 
+bench_packages='python3 openssl gnuplot-nox redis-server redis-tools nginx-light wrk
+    libzmq3-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+    liburing-dev nettle-dev'
+
 build_tools='gcc g++ meson ninja pkg-config scdoc'
 test_tools='clang clang++ clang-format python3 openssl mandoc ps go'
 build_libraries='libsodium libcrypto libuv simdjson'
 test_libraries='cmocka'
+# Peers that are not there are left out of the comparison.
+bench_tools='python3 openssl gnuplot'
 # Debian has Go packages as sources, in a tree that GOPATH names.
 flynn_noise=/usr/share/gocode/src/github.com/flynn/noise
 
@@ -85,7 +92,12 @@ test)
     tools="$build_tools $test_tools"
     libraries="$build_libraries $test_libraries"
     ;;
-*) die "usage: scripts/deps.sh [build|test]" ;;
+bench)
+    packages="$build_packages $bench_packages"
+    tools="$build_tools $bench_tools"
+    libraries=$build_libraries
+    ;;
+*) die "usage: scripts/deps.sh [build|test|bench]" ;;
 esac
 
 if ! is_debian_12; then
@@ -100,6 +112,7 @@ fi
 absent=$(missing_packages)
 [ -n "$absent" ] || exit 0
 printf 'deps: missing packages:%s\n' "$absent"
+absent_before=$absent
 
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
@@ -119,3 +132,14 @@ apt install -y --no-install-recommends $absent ||
     die "apt-get could not install:$absent"
 absent=$(missing_packages)
 [ -z "$absent" ] || die "still missing after the installation:$absent"
+
+# Debian starts the services of the two servers; the comparison starts servers of its own.
+for service in redis-server nginx; do
+    case "$absent_before " in
+    *" $service"*)
+        if command -v systemctl >/dev/null 2>&1; then
+            $as_root systemctl disable --now "$service" 2>/dev/null || true
+        fi
+        ;;
+    esac
+done
