@@ -344,7 +344,7 @@ sotto_err sotto_client_call(sotto_client *c, const char *endpoint, const char *c
     if ((err = prepare(c, endpoint, text, &deadline, error)) != SOTTO_OK)
         return err;
     err = exchange(c, si_span_str(endpoint), text, deadline, &w);
-    if (c->scratch.large)
+    if (c->scratch.large > 0)
         si_scratch_trim(&c->scratch, true); /* the next call may be far away */
     if (err != SOTTO_OK) {
         err = si_client_explain_call(c, endpoint, text.len, reply, err, error);

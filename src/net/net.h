@@ -24,6 +24,7 @@
 
 struct si_loop;
 struct si_timer;
+struct si_turn;
 struct si_waker;
 struct si_listener;
 struct si_stream;
@@ -67,6 +68,15 @@ SOTTO_MUST_CHECK sotto_err si_timer_new(struct si_loop *loop, si_timer_fn *fn, v
  * loop. */
 void si_timer_set(struct si_timer *timer, int64_t at);
 void si_timer_close(struct si_timer *timer); /* NULL is allowed */
+
+/* ---- The end of a turn ---- */
+
+/* FN is called at the end of every turn of the loop, when the events of all streams that were ready
+ * have been told: so that what they brought about can leave together.  Timers come before that.
+ * It keeps no loop from ending.  E_NOMEM. */
+SOTTO_MUST_CHECK sotto_err si_turn_new(struct si_loop *loop, si_timer_fn *fn, void *user,
+                                       struct si_turn **out);
+void si_turn_close(struct si_turn *turn); /* NULL is allowed */
 
 /* ---- Wake-up from another thread ---- */
 

@@ -15,6 +15,11 @@
  * output and input a turn. */
 enum { ROUNDS_MAX = 4 };
 
+/* Answers leave at the end of the turn, when all connections that were ready have been read: their
+ * clients are then woken together, and not one by one to sleep again.  But so many bytes keep their
+ * client busy while the others are read. */
+enum { SEND_AT_ONCE = 65536 };
+
 static struct si_counters *counters(const struct si_conn *conn)
 {
     return &conn->worker->server->counters;
@@ -38,8 +43,9 @@ static void mark_dirty(struct si_conn *conn)
     if (conn->dirty)
         return;
     conn->dirty = true;
-    conn->next_dirty = conn->worker->dirty;
-    conn->worker->dirty = conn;
+    conn->next_dirty = NULL;
+    *conn->worker->dirty_end = conn;
+    conn->worker->dirty_end = &conn->next_dirty;
 }
 
 static void unmark_dirty(struct si_conn *conn)
@@ -48,9 +54,11 @@ static void unmark_dirty(struct si_conn *conn)
 
     if (!conn->dirty)
         return;
-    while (*at != conn)
+    while (*at != conn) /* nearly always the first */
         at = &(*at)->next_dirty;
     *at = conn->next_dirty;
+    if (*at == NULL)
+        conn->worker->dirty_end = at;
     conn->dirty = false;
 }
 
@@ -210,7 +218,6 @@ static sotto_err resume(struct si_conn *conn, int64_t now)
 static void received(void *user, uint8_t *data, size_t len)
 {
     struct si_conn *conn = user;
-    struct si_worker *worker = conn->worker;
     int64_t now = si_now();
     sotto_err err = SOTTO_OK;
 
@@ -219,8 +226,10 @@ static void received(void *user, uint8_t *data, size_t len)
     else
         err = take_in(conn, data, len, now);
     conn->broken = conn->broken || err != SOTTO_OK;
-    si_conn_pump(conn, now);
-    si_worker_flush(worker);
+    if (sotto_session_output_waiting(conn->session) > SEND_AT_ONCE)
+        si_conn_pump(conn, now);
+    else
+        mark_dirty(conn);
 }
 
 static void writable(void *user)

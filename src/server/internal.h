@@ -128,7 +128,8 @@ struct si_worker {
     struct si_scratch scratch;
     struct si_calls *calls;
     struct si_conn *conns;
-    struct si_conn *dirty;
+    struct si_conn *dirty, **dirty_end; /* in the order in which they became so */
+    struct si_turn *turn;               /* at the end of which they are pumped */
     bool draining;
 
     pthread_mutex_t lock; /* of what follows */
@@ -154,7 +155,7 @@ void si_conn_drain(struct si_conn *conn);
 /* Close at once, wipe, release. */
 void si_conn_free(struct si_conn *conn);
 
-/* Pump all connections that got something to send from elsewhere. */
+/* Pump all connections that have something to send: at the end of each turn of the loop. */
 void si_worker_flush(struct si_worker *worker);
 
 #endif

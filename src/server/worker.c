@@ -213,7 +213,7 @@ static void on_mail(void *user)
 
 static void set_trim_timer(struct si_worker *worker)
 {
-    worker->trimming = worker->scratch.large;
+    worker->trimming = worker->scratch.large > 0;
     si_timer_set(worker->trim_timer, worker->trimming ? si_now() + TRIM_NS : INT64_MAX);
 }
 
@@ -229,9 +229,14 @@ void si_worker_flush(struct si_worker *worker)
 {
     while (worker->dirty != NULL)
         si_conn_pump(worker->dirty, si_now()); /* takes it off the list */
-    if (worker->scratch.large && !worker->trimming)
+    if (worker->scratch.large > 0 && !worker->trimming)
         set_trim_timer(worker);
     stop_if_done(worker);
+}
+
+static void end_turn(void *user)
+{
+    si_worker_flush(user);
 }
 
 static void accepted(void *user, int fd, const struct si_sockaddr *peer)
@@ -293,11 +298,13 @@ sotto_err si_worker_new(sotto_server *server, unsigned index, const struct si_so
     worker->server = server;
     worker->index = index;
     worker->mail_end = &worker->mail;
+    worker->dirty_end = &worker->dirty;
     pthread_mutex_init(&worker->lock, NULL);
     if ((err = si_scratch_init(&worker->scratch)) != SOTTO_OK ||
         (err = si_calls_new(index, &worker->calls)) != SOTTO_OK ||
         (err = si_loop_new(&worker->loop)) != SOTTO_OK ||
         (err = si_waker_new(worker->loop, on_mail, worker, &worker->waker)) != SOTTO_OK ||
+        (err = si_turn_new(worker->loop, end_turn, worker, &worker->turn)) != SOTTO_OK ||
         (err = si_timer_new(worker->loop, look, worker, &worker->due_timer)) != SOTTO_OK ||
         (err = si_timer_new(worker->loop, drain_timed_out, worker, &worker->drain_timer)) !=
             SOTTO_OK ||
@@ -323,6 +330,7 @@ void si_worker_free(struct si_worker *worker)
     if (worker == NULL)
         return;
     si_listener_close(worker->listener);
+    si_turn_close(worker->turn);
     si_timer_close(worker->due_timer);
     si_timer_close(worker->drain_timer);
     si_timer_close(worker->trim_timer);

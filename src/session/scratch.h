@@ -19,17 +19,23 @@ enum {
     /* So many sessions keep their keys expanded, which takes about 2 KiB each with AESGCM; making
      * them again costs less than 300 ns. */
     SI_READY_MAX = 128,
-    SI_SPARES = 4,
-    SI_SPARE_MAX = 2 * 1048576 /* larger ones do not stay when they are not used */
+    /* As many buffers as may have answers waiting at the end of a turn, and so many bytes of them ... */
+    SI_SPARES = 128,
+    SI_SPARE_BYTES = 8 * 1048576,
+    /* ... besides larger ones, at most so many, which do not stay when they are not used. */
+    SI_SPARE_MAX = 2 * 1048576,
+    SI_LARGE_SPARES = 4
 };
 
 struct si_scratch {
     struct si_json *json;
+    /* Ordered by their capacity; of equals the last one was used last. */
     struct si_spare {
         struct si_buf buf;
         bool used; /* since the last si_scratch_trim() */
-    } spare[SI_SPARES];
-    bool large;                         /* one of them is larger than SI_SPARE_MAX */
+    } spare[SI_SPARES + SI_LARGE_SPARES];
+    size_t small, large; /* how many of both, the large ones behind */
+    size_t small_bytes;
     sotto_session *ready[SI_READY_MAX]; /* with expanded keys, or NULL */
     unsigned next_ready;                /* the place that is taken next */
 };
@@ -39,8 +45,8 @@ SOTTO_MUST_CHECK sotto_err si_scratch_init(struct si_scratch *scratch);
 void si_scratch_wipe(struct si_scratch *scratch); /* after its sessions */
 
 /* Take memory for the empty buffer B from the spares, if there is any: the smallest that holds LEN
- * bytes, else the largest.  Who needs little gets no large one, and cannot keep it from others.
- * SCRATCH may be NULL. */
+ * bytes, else the largest.  Who needs at most SI_SPARE_MAX gets no larger one, and cannot keep it
+ * from others.  SCRATCH may be NULL. */
 void si_scratch_take(struct si_scratch *scratch, struct si_buf *b, size_t len);
 
 /* B is not needed now: its memory becomes a spare, or is freed.  What it holds is wiped.  SCRATCH
@@ -48,7 +54,7 @@ void si_scratch_take(struct si_scratch *scratch, struct si_buf *b, size_t len);
 void si_scratch_give(struct si_scratch *scratch, struct si_buf *b);
 
 /* Large spares that nobody has used since the last trim go back to the system (ALL: used or not).
- * Called now and then while SCRATCH->large is set, which it updates. */
+ * Called now and then while there are any. */
 void si_scratch_trim(struct si_scratch *scratch, bool all);
 
 /* SESSION uses SCRATCH from now on; right after it was made.  SCRATCH must outlive it. */

@@ -116,10 +116,14 @@ struct deployment {
     struct taught taught;
 };
 
+static atomic_bool hold, held; /* the next call stays in its handler; it is there */
+
 /* The first call makes the worker one that is counted. */
 static void counted_echo(void *user, const sotto_request *request)
 {
     malloc_counted = true;
+    for (atomic_store(&held, true); atomic_load(&hold);)
+        breathe();
     echo(user, request);
 }
 
@@ -304,19 +308,38 @@ static void calls_on_one_connection(void **state)
     for_each_cipher(one_connection, SOTTO_CURVE_25519);
 }
 
-/* COUNT connections with a call in flight each: no batch has company. */
+/* All of LINES ask, and are read in the same turn: the worker is held up in a call of one more while
+ * they do. */
+static void ask_at_once(struct line *lines, unsigned count)
+{
+    atomic_store(&held, false);
+    atomic_store(&hold, true);
+    ask(&lines[count], 1);
+    while (!atomic_load(&held))
+        breathe();
+    for (unsigned i = 0; i < count; i++)
+        ask(&lines[i], 1);
+    atomic_store(&hold, false);
+    expect(&lines[count], 1);
+    for (unsigned i = 0; i < count; i++)
+        expect(&lines[i], 1);
+}
+
+/* Many connections with a call in flight each: no batch has company.  At most as many answers wait
+ * for the end of a turn as did in one before. */
 static void many_connections(struct deployment *d, sotto_curve curve)
 {
-    struct line *lines = calloc(BATCH, sizeof *lines);
+    struct line *lines = calloc(BATCH + 1, sizeof *lines);
     struct counts before, after;
 
     (void)curve;
     assert_non_null(lines);
-    for (unsigned i = 0; i < BATCH; i++)
+    for (unsigned i = 0; i < BATCH + 1; i++)
         line_open(&lines[i], d);
-    for (unsigned round = 0; round < 3 + ROUNDS; round++) {
-        if (round == 3)
-            before = counts_now();
+    for (unsigned i = 0; i < 3; i++)
+        ask_at_once(lines, BATCH);
+    before = counts_now();
+    for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < BATCH; i++)
             ask(&lines[i], 1);
         for (unsigned i = 0; i < BATCH; i++)
@@ -329,7 +352,7 @@ static void many_connections(struct deployment *d, sotto_curve curve)
     assert_int_equal(after.sends - before.sends, BATCH * ROUNDS);
     assert_int_equal(after.epoll_changes - before.epoll_changes, 0);
     assert_int_equal(after.timer_changes - before.timer_changes, 0);
-    for (unsigned i = 0; i < BATCH; i++)
+    for (unsigned i = 0; i < BATCH + 1; i++)
         line_drop(&lines[i]);
     free(lines);
 }

@@ -12,7 +12,7 @@
 
 #include "session/scratch.h"
 
-enum { MIB = 1048576, SECRET = 0xc7 };
+enum { MIB = 1048576, SECRET = 0xc7, SOME = 4 };
 
 void __real_free(void *ptr);
 void __wrap_free(void *ptr);
@@ -21,7 +21,7 @@ void __wrap_free(void *ptr);
 static struct {
     const uint8_t *ptr;
     size_t cap;
-} watched[8];
+} watched[SI_SPARES + SI_LARGE_SPARES + 8];
 static size_t watched_count, freed;
 
 void __wrap_free(void *ptr)
@@ -75,31 +75,31 @@ static void give_one(struct si_scratch *scratch, size_t cap)
 
 static size_t spares(const struct si_scratch *scratch)
 {
-    size_t count = 0;
+    size_t count = scratch->small + scratch->large;
 
-    for (size_t i = 0; i < SI_SPARES; i++)
-        count += scratch->spare[i].buf.ptr != NULL;
+    for (size_t i = 1; i < count; i++)
+        assert_true(scratch->spare[i - 1].buf.cap <= scratch->spare[i].buf.cap);
     return count;
 }
 
 static bool has(const struct si_scratch *scratch, size_t cap)
 {
-    for (size_t i = 0; i < SI_SPARES; i++)
-        if (scratch->spare[i].buf.ptr != NULL && scratch->spare[i].buf.cap == cap)
+    for (size_t i = 0; i < spares(scratch); i++)
+        if (scratch->spare[i].buf.cap == cap)
             return true;
     return false;
 }
 
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
-static const size_t caps[SI_SPARES] = {300, 5000, 70000, 3 * MIB};
+static const size_t caps[SOME] = {300, 5000, 70000, 3 * MIB};
 
 /* The one that a buffer of LEN bytes, no larger than MAX, has to get; 0: none. */
 static size_t expected(const bool *there, size_t len, size_t max)
 {
     size_t best = 0;
 
-    for (size_t i = 0; i < SI_SPARES; i++) {
+    for (size_t i = 0; i < SOME; i++) {
         if (!there[i] || caps[i] > max || (caps[i] > SI_SPARE_MAX && len <= SI_SPARE_MAX))
             continue;
         if (caps[i] >= len)
@@ -143,15 +143,15 @@ static void takes_the_smallest_that_fits(void **state)
 {
     (void)state;
     for (unsigned order = 0; order < 24; order++) {
-        bool there[SI_SPARES] = {false};
-        size_t left[SI_SPARES] = {0, 1, 2, 3};
+        bool there[SOME] = {false};
+        size_t left[SOME] = {0, 1, 2, 3};
         struct si_scratch scratch;
         unsigned code = order;
 
         watch_nothing();
         assert_int_equal(si_scratch_init(&scratch), SOTTO_OK);
         take_each(&scratch, there);
-        for (unsigned n = SI_SPARES; n > 0; n--) {
+        for (unsigned n = SOME; n > 0; n--) {
             size_t pick = code % n, i = left[pick];
 
             code /= n;
@@ -162,8 +162,35 @@ static void takes_the_smallest_that_fits(void **state)
         }
         assert_int_equal(freed, 0);
         si_scratch_wipe(&scratch);
-        assert_int_equal(freed, SI_SPARES);
+        assert_int_equal(freed, SOME);
     }
+}
+
+/* Of equals, the last one that was given: it is the one in the processor's cache. */
+static void takes_the_last_of_equals(void **state)
+{
+    struct si_scratch scratch;
+    const uint8_t *given[3];
+
+    (void)state;
+    watch_nothing();
+    assert_int_equal(si_scratch_init(&scratch), SOTTO_OK);
+    give_one(&scratch, 70000);
+    for (size_t i = 0; i < SI_COUNT(given); i++) {
+        struct si_buf b = buffer_of(5000, 16);
+
+        given[i] = b.ptr;
+        si_scratch_give(&scratch, &b);
+    }
+    for (size_t i = SI_COUNT(given); i-- > 0;) {
+        struct si_buf b = si_buf(SIZE_MAX / 2);
+
+        si_scratch_take(&scratch, &b, 400);
+        assert_ptr_equal(b.ptr, given[i]);
+        si_buf_free(&b);
+    }
+    assert_int_equal(spares(&scratch), 1);
+    si_scratch_wipe(&scratch);
 }
 
 static void takes_nothing_for_who_has_some(void **state)
@@ -186,7 +213,7 @@ static void takes_nothing_for_who_has_some(void **state)
 
 /* ---- Giving ---------------------------------------------------------------------------------- */
 
-static void keeps_four(void **state)
+static void keeps_so_many(void **state)
 {
     struct si_scratch scratch;
     struct si_buf empty = si_buf(77);
@@ -198,16 +225,49 @@ static void keeps_four(void **state)
     assert_int_equal(spares(&scratch), 0);
     assert_int_equal(empty.max, 77);
     for (size_t i = 0; i < SI_SPARES; i++)
-        give_one(&scratch, caps[i]);
-    assert_int_equal(spares(&scratch), SI_SPARES);
+        give_one(&scratch, caps[i % 3]);
+    for (size_t i = 0; i < SI_LARGE_SPARES; i++)
+        give_one(&scratch, 3 * MIB);
+    assert_int_equal(spares(&scratch), SI_SPARES + SI_LARGE_SPARES);
     assert_int_equal(freed, 0);
-    give_one(&scratch, 9000); /* one too many: wiped and freed, whatever its size */
+    give_one(&scratch, 9000); /* one too many: wiped and freed */
     assert_int_equal(freed, 1);
     assert_false(has(&scratch, 9000));
-    assert_int_equal(spares(&scratch), SI_SPARES);
+    give_one(&scratch, 4 * MIB);
+    assert_int_equal(freed, 2);
+    assert_false(has(&scratch, 4 * MIB));
+    assert_int_equal(spares(&scratch), SI_SPARES + SI_LARGE_SPARES);
     si_scratch_wipe(&scratch);
-    assert_int_equal(freed, SI_SPARES + 1);
+    assert_int_equal(freed, SI_SPARES + SI_LARGE_SPARES + 2);
     assert_int_equal(spares(&scratch), 0);
+}
+
+/* And not more bytes than SI_SPARE_BYTES, apart from the large ones; what was taken counts no
+ * more. */
+static void keeps_so_many_bytes(void **state)
+{
+    enum { FULL = SI_SPARE_BYTES / SI_SPARE_MAX };
+    struct si_buf b = si_buf(SIZE_MAX / 2);
+    struct si_scratch scratch;
+
+    (void)state;
+    watch_nothing();
+    assert_int_equal(si_scratch_init(&scratch), SOTTO_OK);
+    for (size_t i = 0; i < FULL; i++)
+        give_one(&scratch, SI_SPARE_MAX);
+    assert_int_equal(freed, 0);
+    give_one(&scratch, 300);
+    assert_int_equal(freed, 1);
+    give_one(&scratch, 3 * MIB);
+    assert_int_equal(freed, 1);
+    si_scratch_take(&scratch, &b, 1);
+    assert_int_equal(b.cap, SI_SPARE_MAX);
+    give_one(&scratch, 300);
+    assert_int_equal(freed, 1);
+    si_scratch_give(&scratch, &b); /* there is no room for it any more */
+    assert_int_equal(freed, 2);
+    assert_int_equal(spares(&scratch), FULL + 1);
+    si_scratch_wipe(&scratch);
 }
 
 static void wipes_what_is_given(void **state)
@@ -280,7 +340,7 @@ static void large_ones_stay_while_used(void **state)
     give_one(&scratch, 9 * MIB);
 
     si_scratch_trim(&scratch, false); /* they were used: one round */
-    assert_int_equal(spares(&scratch), SI_SPARES);
+    assert_int_equal(spares(&scratch), SOME);
     assert_true(scratch.large);
     use(&scratch, 8 * MIB);
     assert_true(scratch.large);
@@ -351,8 +411,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_the_smallest_that_fits),
+        cmocka_unit_test(takes_the_last_of_equals),
         cmocka_unit_test(takes_nothing_for_who_has_some),
-        cmocka_unit_test(keeps_four),
+        cmocka_unit_test(keeps_so_many),
+        cmocka_unit_test(keeps_so_many_bytes),
         cmocka_unit_test(wipes_what_is_given),
         cmocka_unit_test(without_scratch),
         cmocka_unit_test(large_ones_stay_while_used),
