@@ -17,8 +17,8 @@ enum { ROUNDS_MAX = 4 };
 
 /* Answers leave at the end of the turn, when all connections that were ready have been read: their
  * clients are then woken together, and not one by one to sleep again.  But so many bytes keep their
- * client busy while the others are read. */
-enum { SEND_AT_ONCE = 65536 };
+ * client busy while the others are read, and so many clients would only wait for each other. */
+enum { SEND_AT_ONCE = 65536, SEND_TOGETHER = 64 };
 
 static struct si_counters *counters(const struct si_conn *conn)
 {
@@ -46,6 +46,7 @@ static void mark_dirty(struct si_conn *conn)
     conn->next_dirty = NULL;
     *conn->worker->dirty_end = conn;
     conn->worker->dirty_end = &conn->next_dirty;
+    conn->worker->dirty_count++;
 }
 
 static void unmark_dirty(struct si_conn *conn)
@@ -59,6 +60,7 @@ static void unmark_dirty(struct si_conn *conn)
     *at = conn->next_dirty;
     if (*at == NULL)
         conn->worker->dirty_end = at;
+    conn->worker->dirty_count--;
     conn->dirty = false;
 }
 
@@ -218,6 +220,7 @@ static sotto_err resume(struct si_conn *conn, int64_t now)
 static void received(void *user, uint8_t *data, size_t len)
 {
     struct si_conn *conn = user;
+    struct si_worker *worker = conn->worker;
     int64_t now = si_now();
     sotto_err err = SOTTO_OK;
 
@@ -230,6 +233,8 @@ static void received(void *user, uint8_t *data, size_t len)
         si_conn_pump(conn, now);
     else
         mark_dirty(conn);
+    if (worker->dirty_count >= SEND_TOGETHER)
+        si_worker_flush(worker);
 }
 
 static void writable(void *user)

@@ -129,7 +129,8 @@ struct si_worker {
     struct si_calls *calls;
     struct si_conn *conns;
     struct si_conn *dirty, **dirty_end; /* in the order in which they became so */
-    struct si_turn *turn;               /* at the end of which they are pumped */
+    unsigned dirty_count;
+    struct si_turn *turn; /* at the end of which they are pumped */
     bool draining;
 
     pthread_mutex_t lock; /* of what follows */
