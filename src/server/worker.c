@@ -227,8 +227,10 @@ static void trim(void *user)
 
 void si_worker_flush(struct si_worker *worker)
 {
+    int64_t now = worker->dirty != NULL ? si_now() : 0;
+
     while (worker->dirty != NULL)
-        si_conn_pump(worker->dirty, si_now()); /* takes it off the list */
+        si_conn_pump(worker->dirty, now); /* takes it off the list */
     if (worker->scratch.large > 0 && !worker->trimming)
         set_trim_timer(worker);
     stop_if_done(worker);
