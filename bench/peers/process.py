@@ -158,11 +158,13 @@ def busy_seconds():
 
 
 def pss_bytes(pids):
-    """The proportional set size: memory, where shared pages count for a part."""
+    """The proportional set size, without pages of files: the load may be a program of the same
+    libraries, and while it runs it takes half of them off the server's account."""
     total = 0
     for pid in pids:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+        pss = dict(re.findall(r"^(Pss\w*):\s+(\d+) kB", text, re.MULTILINE))
+        total += (int(pss["Pss_Anon"]) + int(pss["Pss_Shmem"])) * 1024
     return total
 
 
