@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <sotto/client.h>
@@ -16,6 +15,7 @@
 #include "client.h"
 #include "command.h"
 #include "content.h"
+#include "descriptors.h"
 #include "load.h"
 #include "options.h"
 #include "output.h"
@@ -239,17 +239,6 @@ static void keep_memory(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-}
-
-/* Thousands of connections need as many descriptors. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* ---- Running --------------------------------------------------------------------------------- */

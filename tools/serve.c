@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <sotto/server.h>
 #include <sotto/version.h>
 
 #include "command.h"
+#include "descriptors.h"
 #include "endpoints.h"
 #include "exec.h"
 #include "keys.h"
@@ -281,18 +281,6 @@ static int add_endpoints(struct serve *serve)
     for (size_t i = 0; i < serve->execs.count && status == OPTIONS_GO_ON; i++)
         status = add_program(serve, &serve->programs[i], serve->execs.at[i]);
     return status;
-}
-
-/* A soft limit of 1024 descriptors, as users have it, would end below the server's own limit of
- * connections. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* the server does with what it has */
 }
 
 static int start(struct serve *serve)
