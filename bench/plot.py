@@ -35,6 +35,7 @@ set multiplot layout {rows},{columns}
 def bars(samples, work, what, unit):
     """Name and value of each peer, the smallest value first in the drawing."""
     found = dict.fromkeys(key[2] for key in samples.by_key if key[1] == work)
+    found.pop("sotto-other", None)
     pairs = [(peer, samples.middle(work, peer, what)) for peer in in_order(found)]
     pairs = [(peer, value / unit) for peer, value in pairs if value]
     return sorted(pairs, key=lambda pair: pair[1], reverse=what == "mib_s")
