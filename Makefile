@@ -12,7 +12,7 @@ help:
 	@echo 'make vectors  run the own and the published test vectors (SOTTO_VECTORS: their folder)'
 	@echo 'make bench    install the peers, compare with them (ten minutes; BENCH=--quick: two)'
 	@echo 'make bench-layers  measure the primitives and each layer by itself (a minute)'
-	@echo 'make bench-tries   measure what might be quicker next to what is in use (five minutes)'
+	@echo 'make bench-tries   measure what might be quicker next to what is in use (two minutes)'
 	@echo 'make deps     only install what is missing (Debian 12)'
 	@echo 'make build    only build, in $(BUILD)/'
 	@echo 'make format   let clang-format lay out the sources'
