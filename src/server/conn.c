@@ -399,9 +399,10 @@ void si_conn_open(struct si_worker *worker, int fd, const struct si_sockaddr *pe
     conn->peer.address = conn->address;
     conn->peer.connection =
         atomic_fetch_add_explicit(&counters(conn)->last_connection, 1, memory_order_relaxed) + 1;
-    conn->unauthenticated = !busy;
+    conn->unauthenticated = conn->admitted = !busy;
     count(&counters(conn)->open, 1);
     count(&counters(conn)->connections, 1);
+    count(&counters(conn)->admitted, !busy);
     count(&counters(conn)->unauthenticated, !busy);
     conn->due.at = conn->deadline = INT64_MAX;
     si_due_add(&worker->due, &conn->due);
@@ -452,6 +453,8 @@ void si_conn_free(struct si_conn *conn)
     si_buf_free(&conn->stash);
     if (conn->unauthenticated)
         atomic_fetch_sub_explicit(&counters(conn)->unauthenticated, 1, memory_order_relaxed);
+    if (conn->admitted)
+        atomic_fetch_sub_explicit(&counters(conn)->admitted, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&counters(conn)->open, 1, memory_order_relaxed);
     free(conn);
 }

@@ -34,7 +34,7 @@ enum {
 
 struct si_counters {
     atomic_uint_fast64_t connections, bootstraps, sessions, requests, handshakes_failed, refused;
-    atomic_uint_fast64_t open, unauthenticated, last_connection;
+    atomic_uint_fast64_t open, admitted, unauthenticated, last_connection;
 };
 
 /* Effective values: defaults are filled in. */
@@ -101,6 +101,7 @@ struct si_conn {
     sotto_session *session;
     struct si_link *link; /* from the session's opening */
     bool unauthenticated; /* counted as such */
+    bool admitted;        /* not one that is only told to come again */
     bool paused;          /* reads nothing: its output waits */
     bool broken;          /* to be freed at the next chance */
     bool peer_closed;     /* the client said its last word */

@@ -247,6 +247,7 @@ static void accepted(void *user, int fd, const struct si_sockaddr *peer)
     const struct si_limits *limits = &worker->server->limits;
     struct si_counters *c = &worker->server->counters;
     uint64_t open = atomic_load_explicit(&c->open, memory_order_relaxed);
+    uint64_t admitted = atomic_load_explicit(&c->admitted, memory_order_relaxed);
     uint64_t unauthenticated = atomic_load_explicit(&c->unauthenticated, memory_order_relaxed);
 
     if (open >= (uint64_t)limits->max_connections + SI_BUSY_EXTRA) {
@@ -254,7 +255,8 @@ static void accepted(void *user, int fd, const struct si_sockaddr *peer)
         return;
     }
     si_conn_open(worker, fd, peer,
-                 open >= limits->max_connections || unauthenticated >= limits->max_unauthenticated);
+                 admitted >= limits->max_connections ||
+                     unauthenticated >= limits->max_unauthenticated);
 }
 
 static void *run(void *user)

@@ -133,6 +133,49 @@ static void too_many_connections(void **state)
     stop(server);
 }
 
+/* Whoever was refused lingers for a moment, and takes nobody's place meanwhile. */
+static void refused_ones_take_no_place(void **state)
+{
+    enum { REFUSED = 5 };
+    static struct desk desk;
+    sotto_server_options so = server_options();
+    sotto_server *server;
+    struct taught taught;
+    struct wire first, second;
+    int fds[REFUSED];
+
+    (void)state;
+    so.max_connections = 1;
+    so.workers = 1;
+    server = server_new(&so);
+    desk_init(&desk);
+    add_endpoint(server, "park", desk_handler, desk_over, &desk);
+    add_endpoint(server, "echo", echo, NULL, NULL);
+    start(server);
+    wire_bootstrap(sotto_server_address(server), SOTTO_CURVE_25519, SOTTO_CIPHER_AESGCM, &taught);
+    wait_for_open(server, 0);
+    wire_open(&first, sotto_server_address(server), &taught, NULL, 0);
+    wire_send(&first, "{\"id\":1,\"endpoint\":\"park\"}");
+    desk_wait_calls(&desk, 1);
+    for (size_t i = 0; i < REFUSED; i++)
+        fds[i] = connect_to(sotto_server_address(server));
+    wait_for_stat(server, connections, 2 + REFUSED);
+    /* The worker tells this while it lets go of the connection; what it accepts next comes after. */
+    wire_drop(&first, false);
+    desk_wait_overs(&desk, 1);
+
+    wire_open(&second, sotto_server_address(server), &taught, NULL, 0);
+    wire_send(&second, "{\"id\":7,\"endpoint\":\"echo\",\"content\":[1]}");
+    wire_expect(&second, "{\"id\":7,\"content\":[1]}");
+    for (size_t i = 0; i < REFUSED; i++)
+        require(close(fds[i]) == 0);
+    wait_for_open(server, 1);
+    assert_int_equal(stats_of(server).refused, REFUSED);
+    wire_drop(&second, false);
+    stop(server);
+    desk_free(&desk);
+}
+
 static void too_many_strangers(void **state)
 {
     enum { MOST = 4 };
@@ -559,6 +602,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         runtime_test(too_many_calls),
         runtime_test(too_many_connections),
+        runtime_test(refused_ones_take_no_place),
         runtime_test(too_many_strangers),
         runtime_test(flood),
         runtime_test(slow_handshakes_end),
