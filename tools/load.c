@@ -27,13 +27,12 @@ struct conn {
     struct load *load;
     sotto_session *session; /* NULL while connecting, and between two connections */
     int fd;                 /* -1: none */
-    unsigned index;
-    uint32_t polled;  /* the events that epoll waits for */
-    bool idle;        /* one of those that do nothing */
-    bool open;        /* the session is */
-    bool wants_write; /* the kernel did not take all */
-    bool counted;     /* what this connection was for has happened */
-    int64_t *began;   /* of the calls in flight, by slot; or of the connection */
+    uint32_t polled;        /* the events that epoll waits for */
+    bool idle;              /* one of those that do nothing */
+    bool open;              /* the session is */
+    bool wants_write;       /* the kernel did not take all */
+    bool counted;           /* what this connection was for has happened */
+    int64_t *began;         /* of the calls in flight, by slot; or of the connection */
 };
 
 struct load {
@@ -579,7 +578,6 @@ static bool make_conns(struct load *load)
     for (unsigned i = 0; i < load->conn_count; i++)
         load->conns[i] = (struct conn){.load = load,
                                        .fd = -1,
-                                       .index = i,
                                        .idle = i < plan->idle,
                                        .began = load->began + (size_t)i * plan->in_flight};
     return true;

@@ -2,9 +2,9 @@
  * One connection: bytes from the stream into the session, messages from the session into the link,
  * answers from the link into the session, bytes from the session into the stream.
  *
- * Who frees: only si_conn_free(), called at the end of an event by whoever handled it.  A link's
- * send function and a session's errors just mark the connection, so that nothing is freed below a
- * caller that still uses it.
+ * Who frees: only si_conn_free(), called at the end of an event by whoever handled it, or at the end
+ * of the turn.  A link's send function and a session's errors just mark the connection, so that
+ * nothing is freed below a caller that still uses it.
  */
 #include <stdlib.h>
 #include <unistd.h>
