@@ -179,20 +179,19 @@ def judge(bar, samples):
 
 
 def read_bounds(output, curve):
-    """Key pair and exchange of the quickest library, from what bench_crypto prints.
+    """Key pair and exchange of the quickest library for each, from what bench_crypto prints.
 
     The quickest round of it, since it goes by the clock: what disturbs it must not raise a bound.
     """
-    found = {}
     pattern = rf"^{curve}\s+(\S+)\s+(key pair|exchange)\s+([\d.]+)"
-    for library, what, best in re.findall(pattern, output, re.MULTILINE):
-        found.setdefault(library, {})[what] = float(best)
-    whole = {name: costs for name, costs in found.items() if len(costs) == 2}
-    if not whole:
+    found = [(float(best), what, library)
+             for library, what, best in re.findall(pattern, output, re.MULTILINE)]
+    if {what for _, what, _ in found} != {"key pair", "exchange"}:
         raise ValueError(f"bench_crypto says nothing of {curve}")
-    name = min(whole, key=lambda library: whole[library]["exchange"])
-    return {"library": name, "key_pair_ns": whole[name]["key pair"],
-            "exchange_ns": whole[name]["exchange"]}
+    pair = min(each for each in found if each[1] == "key pair")
+    exchange = min(each for each in found if each[1] == "exchange")
+    return {"key_pair_ns": pair[0], "key_pair_library": pair[2],
+            "exchange_ns": exchange[0], "exchange_library": exchange[2]}
 
 
 # ---- Tables --------------------------------------------------------------------------------------
@@ -282,8 +281,9 @@ def bound_notes(samples):
         return []
     pair = median(bound["key_pair_ns"] for bound in bounds) / 1000
     exchange = median(bound["exchange_ns"] for bound in bounds) / 1000
-    library = next(iter(bounds))["library"]
-    return [f"Raw costs ({library}): key pair {pair:.1f} us, exchange {exchange:.1f} us."]
+    first = next(iter(bounds))
+    return [f"Raw costs: key pair {pair:.1f} us ({first['key_pair_library']}), "
+            f"exchange {exchange:.1f} us ({first['exchange_library']})."]
 
 
 def idle_table(samples):

@@ -56,7 +56,7 @@ shared()
 static()
 {
     "$CC" -o "$work/$1.static" "examples/$1.c" $(pkg --cflags) "$libdir/libsotto.a" -lsodium \
-        -lcrypto $(pkg --libs --static | tr ' ' '\n' | grep -x -- -lIPSec_MB) >"$work/log" 2>&1 || {
+        -lcrypto $(pkg --libs --static | tr ' ' '\n' | grep -x -e -lIPSec_MB -e -ldecaf) >"$work/log" 2>&1 || {
         echo 'it does not link with the libraries of the cryptography alone'
         return
     }

@@ -68,6 +68,7 @@ LIBRARIES = {
     "sodium": (["src/crypto/"], "only src/crypto/ knows the crypto libraries"),
     "openssl/": (["src/crypto/"], "only src/crypto/ knows the crypto libraries"),
     "intel-ipsec-mb": (["src/crypto/"], "only src/crypto/ knows the crypto libraries"),
+    "decaf": (["src/crypto/"], "only src/crypto/ knows the crypto libraries"),
     "simdjson": (["src/json/json.cpp"], "only src/json/json.cpp knows the JSON library"),
     "uv.h": (["src/net/"], "only src/net/ knows libuv"),
     "uv/": (["src/net/"], "only src/net/ knows libuv"),

@@ -218,8 +218,8 @@ else
 fi
 # Without what is optional, so that it stays optional.
 clang=$top/clang
-if check 'build with clang, without ipsec-mb' 300 env CC=clang CXX=clang++ "$self" build "$clang" \
-    -Dwerror=true -Dipsec-mb=disabled; then
+if check 'build with clang, without ipsec-mb and decaf' 300 env CC=clang CXX=clang++ "$self" build "$clang" \
+    -Dwerror=true -Dipsec-mb=disabled -Ddecaf=disabled; then
     without=yes
 else
     without=
@@ -232,9 +232,9 @@ else
 fi
 
 if [ "$without" ]; then
-    suite 'tests without ipsec-mb' 400 "$clang" meson test -C "$clang" --timeout-multiplier 2
+    suite 'tests without ipsec-mb and decaf' 400 "$clang" meson test -C "$clang" --timeout-multiplier 2
 else
-    not_run 'tests without ipsec-mb'
+    not_run 'tests without ipsec-mb and decaf'
 fi
 
 # gcc's runtime names functions and lines by itself; clang's would need llvm-symbolizer for that.

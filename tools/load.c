@@ -530,7 +530,7 @@ bool load_run(struct load *load, int64_t begin, int64_t end, struct load_result 
     result->bytes_sent = result->bytes_received = result->errors = 0;
     began = load->counts_from = load_now(); /* a turn may have taken longer */
     cpu = cpu_now();
-    loop_until(load, end);
+    loop_until(load, began + (end - begin));
     result->cpu_ns = cpu_now() - cpu;
     result->ns = load_now() - began;
     if (load->failed)

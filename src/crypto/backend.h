@@ -11,6 +11,10 @@
 
 #include "crypto/crypto.h"
 
+#ifdef SI_HAVE_DECAF
+extern const struct si_dh si_decaf_x25519;
+extern const struct si_dh si_decaf_x448;
+#endif
 extern const struct si_dh si_sodium_x25519;
 extern const struct si_dh si_openssl_x448;
 
@@ -24,6 +28,15 @@ extern const struct si_hash si_openssl_sha256;
 extern const struct si_hash si_openssl_sha512;
 extern const struct si_hash si_openssl_blake2s;
 extern const struct si_hash si_openssl_blake2b;
+
+/* generate() of a curve with keys of LEN bytes: random bytes, and their public key. */
+sotto_err si_generate_with(sotto_err (*derive_public)(struct si_public_key *pub,
+                                                      const struct si_private_key *priv),
+                           size_t len, struct si_private_key *priv, struct si_public_key *pub);
+
+/* exchange() of si_sodium_x25519. */
+sotto_err si_sodium_exchange(struct si_shared_secret *out, const struct si_private_key *priv,
+                             const struct si_public_key *pub);
 
 /* Initialise libsodium, once; false when it cannot be. */
 bool si_sodium_ready(void);

@@ -1,7 +1,11 @@
 #include "crypto/backend.h"
 
 /* For each name the first one counts: the best that this build and this processor have. */
-static const struct si_dh *const dhs[] = {&si_sodium_x25519, &si_openssl_x448};
+static const struct si_dh *const dhs[] = {
+#ifdef SI_HAVE_DECAF
+    &si_decaf_x25519, &si_decaf_x448,
+#endif
+    &si_sodium_x25519, &si_openssl_x448};
 static const struct si_aead *const aeads[] = {
 #ifdef SI_HAVE_IPSEC_MB
     &si_ipsecmb_aesgcm,

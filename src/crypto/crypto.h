@@ -2,7 +2,7 @@
  * crypto/crypto.h: the primitives of Noise behind one small interface.
  *
  * An algorithm is a constant object: its name as it stands in a Noise protocol name, its sizes and
- * limits, and its functions.  One file per backend fills such objects (openssl_*.c, sodium_*.c);
+ * limits, and its functions.  One file per backend fills such objects (openssl_*.c, sodium_*.c, decaf.c);
  * si_dh_by_name() and its sisters choose the best one that this build and this processor have.
  * Nothing outside src/crypto/ knows which library does the work.
  *
@@ -48,7 +48,7 @@ struct si_cipher_key {
 
 struct si_dh {
     const char *name;    /* "25519", "448" */
-    const char *backend; /* "sodium", "openssl" */
+    const char *backend; /* "decaf", "decaf+sodium", "sodium", "openssl" */
     sotto_curve curve;
     size_t len; /* DHLEN: of private key, public key and result */
 

@@ -2,6 +2,20 @@
 
 #include "crypto/backend.h"
 
+sotto_err si_generate_with(sotto_err (*derive_public)(struct si_public_key *pub,
+                                                      const struct si_private_key *priv),
+                           size_t len, struct si_private_key *priv, struct si_public_key *pub)
+{
+    sotto_err err;
+
+    memset(priv, 0, sizeof *priv);
+    memset(pub, 0, sizeof *pub);
+    if ((err = si_random(priv->bytes, len)) != SOTTO_OK ||
+        (err = derive_public(pub, priv)) != SOTTO_OK)
+        si_wipe(priv, sizeof *priv);
+    return err;
+}
+
 /* Static private keys live as long as the process: outside the heap, locked and kept out of core
  * dumps where the system allows it (libsodium goes on where it does not). */
 static sotto_err keypair_new(sotto_curve curve, sotto_keypair **out)

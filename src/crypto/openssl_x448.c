@@ -99,13 +99,7 @@ static sotto_err derive_public(struct si_public_key *pub, const struct si_privat
 
 static sotto_err generate(struct si_private_key *priv, struct si_public_key *pub)
 {
-    sotto_err err;
-
-    memset(pub, 0, sizeof *pub);
-    if ((err = si_random(priv->bytes, X448_LEN)) != SOTTO_OK ||
-        (err = derive_public(pub, priv)) != SOTTO_OK)
-        si_wipe(priv, sizeof *priv);
-    return err;
+    return si_generate_with(derive_public, X448_LEN, priv, pub);
 }
 
 const struct si_dh si_openssl_x448 = {

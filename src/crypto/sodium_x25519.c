@@ -29,18 +29,11 @@ static sotto_err derive_public(struct si_public_key *pub, const struct si_privat
 
 static sotto_err generate(struct si_private_key *priv, struct si_public_key *pub)
 {
-    sotto_err err;
-
-    memset(priv, 0, sizeof *priv);
-    memset(pub, 0, sizeof *pub);
-    if ((err = si_random(priv->bytes, X25519_LEN)) != SOTTO_OK ||
-        (err = derive_public(pub, priv)) != SOTTO_OK)
-        si_wipe(priv, sizeof *priv);
-    return err;
+    return si_generate_with(derive_public, X25519_LEN, priv, pub);
 }
 
-static sotto_err exchange(struct si_shared_secret *out, const struct si_private_key *priv,
-                          const struct si_public_key *pub)
+sotto_err si_sodium_exchange(struct si_shared_secret *out, const struct si_private_key *priv,
+                             const struct si_public_key *pub)
 {
     memset(out, 0, sizeof *out);
     if (!si_sodium_ready())
@@ -61,5 +54,5 @@ const struct si_dh si_sodium_x25519 = {
     .len = X25519_LEN,
     .generate = generate,
     .derive_public = derive_public,
-    .exchange = exchange,
+    .exchange = si_sodium_exchange,
 };

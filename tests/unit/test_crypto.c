@@ -356,6 +356,50 @@ static void generated_pairs_agree(void **state)
     }
 }
 
+/* Public keys that are all ones up to one byte: nearly all of them above the field's prime. */
+static struct si_public_key large_key(size_t len, unsigned i)
+{
+    struct si_public_key pub = {{0}};
+
+    memset(pub.bytes, 0xff, len);
+    pub.bytes[i % len] = (uint8_t)(0xff - i);
+    return pub;
+}
+
+static void check_same(const struct si_dh *a, const struct si_dh *b, unsigned i)
+{
+    struct si_private_key priv;
+    struct si_public_key pub_a, pub_b, other;
+    struct si_shared_secret shared_a, shared_b;
+
+    assert_ok(si_random(priv.bytes, a->len));
+    assert_ok(a->derive_public(&pub_a, &priv));
+    assert_ok(b->derive_public(&pub_b, &priv));
+    assert_memory_equal(pub_a.bytes, pub_b.bytes, sizeof pub_a.bytes);
+
+    /* Every second one is on the curve's twist, and many are not reduced. */
+    other = large_key(a->len, i);
+    if (i % 2 == 0)
+        assert_ok(si_random(other.bytes, a->len));
+    assert_ok(a->exchange(&shared_a, &priv, &other));
+    assert_ok(b->exchange(&shared_b, &priv, &other));
+    assert_memory_equal(shared_a.bytes, shared_b.bytes, a->len);
+}
+
+static void backends_of_a_curve_agree(void **state)
+{
+    size_t count;
+    const struct si_dh *const *dhs = si_dh_all(&count);
+
+    (void)state;
+    for (size_t a = 0; a < count; a++) {
+        for (size_t b = a + 1; b < count; b++) {
+            for (unsigned i = 0; i < 120 && strcmp(dhs[a]->name, dhs[b]->name) == 0; i++)
+                check_same(dhs[a], dhs[b], i);
+        }
+    }
+}
+
 /* ---- Authenticated encryption ---------------------------------------------------------------- */
 
 enum { TEXT_MAX = 512 };
@@ -745,6 +789,7 @@ int main(void)
         cmocka_unit_test(low_order_points_are_refused),
         cmocka_unit_test(other_public_keys_pass_the_check),
         cmocka_unit_test(generated_pairs_agree),
+        cmocka_unit_test(backends_of_a_curve_agree),
         cmocka_unit_test(aead_known_answers),
         cmocka_unit_test(aead_forgeries_are_refused),
         cmocka_unit_test(aead_all_lengths),
