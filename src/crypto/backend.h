@@ -29,6 +29,27 @@ extern const struct si_hash si_openssl_sha512;
 extern const struct si_hash si_openssl_blake2s;
 extern const struct si_hash si_openssl_blake2b;
 
+/* A hash under way.  What it is made of is its backend's. */
+struct si_hash_state;
+
+/* What crypto/hash.c makes hashes, HMAC and HKDF of.  Errors: E_CRYPTO, E_NOMEM. */
+struct si_hash_ops {
+    size_t state_size;
+
+    /* Fill the zeroed memory of a state; close() it in any case, which wipes all that was in it. */
+    sotto_err (*open)(struct si_hash_state *state, const struct si_hash *hash);
+    void (*close)(struct si_hash_state *state);
+
+    sotto_err (*begin)(struct si_hash_state *state);
+    sotto_err (*update)(struct si_hash_state *state, const uint8_t *data, size_t len);
+    sotto_err (*end)(struct si_hash_state *state, uint8_t *out);
+    sotto_err (*copy)(struct si_hash_state *to, const struct si_hash_state *from);
+
+    /* si_pbkdf2(), with numbers that are in order. */
+    sotto_err (*pbkdf2)(const struct si_hash *hash, struct si_span password, struct si_span salt,
+                        uint32_t iterations, uint8_t *out, size_t len);
+};
+
 /* generate() of a curve with keys of LEN bytes: random bytes, and their public key. */
 sotto_err si_generate_with(sotto_err (*derive_public)(struct si_public_key *pub,
                                                       const struct si_private_key *priv),

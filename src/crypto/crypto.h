@@ -112,11 +112,11 @@ static inline sotto_err si_aead_seal(const struct si_aead *aead, struct si_aead_
 /* ---- Hashes, HMAC, HKDF (Noise 4.3) ---------------------------------------------------------- */
 
 struct si_hash {
-    const char *name; /* "SHA256", "SHA512", "BLAKE2s", "BLAKE2b" */
-    const char *backend;
-    size_t len;       /* HASHLEN */
-    size_t block_len; /* BLOCKLEN */
-    int id;           /* of the backend */
+    const char *name;    /* "SHA256", "SHA512", "BLAKE2s", "BLAKE2b" */
+    const char *backend; /* "openssl" */
+    size_t len;          /* HASHLEN */
+    size_t block_len;    /* BLOCKLEN */
+    const struct si_hash_ops *ops;
 };
 
 /* A working context for one hash algorithm, reused for many computations. */

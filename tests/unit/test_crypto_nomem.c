@@ -171,7 +171,10 @@ static void algorithms_without_memory(void **state)
         (void)with_failures(make_dh, dhs[i]);
     hashes = si_hash_all(&count);
     for (size_t i = 0; i < count; i++) {
-        assert_true(with_failures(make_hash, hashes[i]) > 0);
+        unsigned long failures = with_failures(make_hash, hashes[i]);
+
+        /* The states of SHA-2 need no memory of OpenSSL's, where it has functions for them. */
+        assert_true(failures > 0 || strncmp(hashes[i]->name, "SHA", 3) == 0);
         assert_true(with_failures(make_pbkdf2, hashes[i]) > 0);
     }
 }
