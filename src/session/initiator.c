@@ -48,19 +48,20 @@ static sotto_err begin(sotto_session *s, const struct si_handshake_keys *keys)
 }
 
 /* The keys of the pattern; a bootstrap without identity gets a key pair for this connection only
- * (section 4). */
+ * (section 4).  That one is not in locked memory: it is over in no time, and no more of a secret than
+ * the ephemeral key beside it. */
 static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_options *o)
 {
     bool bootstrap = o->purpose == SOTTO_BOOTSTRAP;
     struct si_handshake_keys keys = {.psk[0] = bootstrap ? o->gate : o->psk};
     struct si_public_key rs;
-    sotto_keypair *temporary = NULL;
+    struct sotto_keypair temporary = {.curve = o->curve};
     const sotto_keypair *own = o->identity;
     sotto_err err = SOTTO_OK;
 
     if (bootstrap && own == NULL) {
-        err = sotto_keypair_generate(o->curve, &temporary);
-        own = temporary;
+        err = si_curve_dh(o->curve)->generate(&temporary.priv, &temporary.pub);
+        own = &temporary;
     }
     if (own != NULL) {
         keys.s = &own->priv;
@@ -73,7 +74,7 @@ static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_op
     }
     if (err == SOTTO_OK)
         err = begin(s, &keys);
-    sotto_keypair_free(temporary);
+    si_wipe(&temporary, sizeof temporary);
     return err;
 }
 
