@@ -94,17 +94,21 @@ def sizes_panel(samples):
     tics = ", ".join(f'"{name}" {size}' for name, size in
                      [("1 KiB", 1 << 10), ("64 KiB", 1 << 16), ("1 MiB", 1 << 20),
                       ("16 MiB", 1 << 24)])
-    points = [(size, cost_per_byte(samples, size)) for size in SIZES]
-    return series("sizes", points) + f"""reset
-set title "server ns per byte, 1 connection"
+    script = ""
+    for kind in ("alone", "together"):
+        script += series(kind, [(size, cost_per_byte(samples, kind, size)) for size in SIZES])
+    return script + f"""reset
+set title "server ns per byte"
 set logscale x 2
 set logscale y 10
 set xrange [{SIZES[0] // 2}:{SIZES[-1] * 2}]
 set xtics ({tics})
 set xlabel "size of the message"
 set grid ytics linecolor rgb "#dddddd"
-unset key
-plot $sizes with linespoints pt 7 lw 2 lc rgb "{OURS}"
+set yrange [0.1:*]
+set key top right
+plot $together with linespoints pt 7 lw 2 lc rgb "{OURS}" title "4 connections, many in flight", \\
+     $alone with linespoints pt 5 lw 2 lc rgb "#c05a2e" title "1 connection, 1 in flight"
 """
 
 

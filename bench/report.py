@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Callable
 
-from peers.work import COMPARED, OPEN_SESSIONS, SIZES
+from peers.work import COMPARED, OPEN_SESSIONS, SIZES, TOGETHER
 
 MIB = 1 << 20
 BUSY = 0.95  # a load that is this busy may be what limits the rate
@@ -118,16 +118,16 @@ def growth_figures(kind):
     return figures
 
 
-def cost_per_byte(samples, size):
+def cost_per_byte(samples, kind, size):
     """The server's nanoseconds for one byte of the message."""
-    cost = samples.middle(f"sizes-{size}", "sotto", "cpu_ns")
+    cost = samples.middle(f"sizes-{kind}-{size}", "sotto", "cpu_ns")
     return cost / size if cost else None
 
 
-def sizes_figures(smallest):
+def sizes_figures(kind):
     """The largest cost of a byte over the smallest."""
     def figures(samples):
-        found = [cost_per_byte(samples, size) for size in SIZES if size >= smallest]
+        found = [cost_per_byte(samples, kind, size) for size in SIZES]
         return [] if None in found else [max(found) / min(found)]
     return figures
 
@@ -150,9 +150,8 @@ BARS = [
     Bar("growth", "lowest rate / with 10, others idle", ">=", 0.9,
         growth_figures("idle")),
     Bar("growth", "lowest rate / with 10, all calling", ">=", 0.9, growth_figures("active")),
-    Bar("sizes", "cost of a byte, highest / lowest", "", 0,
-        sizes_figures(SIZES[0])),
-    Bar("sizes", "the same, from 64 KiB up", "", 0, sizes_figures(1 << 16)),
+    Bar("sizes", "cost of a byte, highest / lowest, 1 in flight", "", 0, sizes_figures("alone")),
+    Bar("sizes", "the same, many in flight", "", 0, sizes_figures("together")),
 ]
 
 
@@ -317,18 +316,20 @@ def size_name(size):
 
 def sizes_table(samples):
     """What a byte costs in messages of all sizes."""
-    rows, before = [], None
+    rows = []
     for size in SIZES:
-        cost = samples.middle(f"sizes-{size}", "sotto", "cpu_ns")
-        if cost is None:
-            continue
-        more = (cost - before[1]) / (size - before[0]) if before else None
-        rows.append([size_name(size), figure(samples.middle(f"sizes-{size}", "sotto", "mib_s")),
-                     figure(cost / 1000), f"{cost / size:.3f}",
-                     "-" if more is None else f"{more:.3f}"])
-        before = (size, cost)
-    head = ["", "MiB/s one way", "server us", "ns per byte", "ns per further byte"]
-    return [Table("sizes: Sotto, 1 connection, 1 call in flight", head, rows)] if rows else []
+        row = [size_name(size)]
+        for kind in ("alone", "together"):
+            work, byte = f"sizes-{kind}-{size}", cost_per_byte(samples, kind, size)
+            row += [figure(samples.middle(work, "sotto", "mib_s")),
+                    figure(byte and byte * size / 1000), "-" if byte is None else f"{byte:.3f}"]
+        rows.append(row)
+    if all(row[1] == row[4] == "-" for row in rows):
+        return []
+    columns = ["MiB/s one way", "server us", "ns per byte"]
+    return [Table("sizes: Sotto", ["", *columns, *columns], rows, notes=[
+        "Left: 1 connection, 1 call in flight.  Right: 4 connections, and on each as many calls as "
+        f"make {size_name(TOGETHER)}, at least 1 and at most 64."])]
 
 
 def bar_table(results, samples):

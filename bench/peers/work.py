@@ -36,6 +36,7 @@ GROUPS = [work.name for work in COMPARED] + ["idle", "growth", "sizes"]
 
 OPEN_SESSIONS = [10, 100, 1000, 5000]
 SIZES = [1 << shift for shift in range(10, 25, 2)]
+TOGETHER = 1 << 18  # bytes in flight on a connection, or one message
 
 
 def works(groups):
@@ -48,8 +49,10 @@ def works(groups):
             found.append(Work(f"growth-active-{count}", "growth", connections=count,
                               rounds=3, share=0.4))
     if "sizes" in groups:
-        found += [Work(f"sizes-{size}", "sizes", size=size, rounds=3, share=0.4)
-                  for size in SIZES]
+        for size in SIZES:
+            found.append(Work(f"sizes-alone-{size}", "sizes", size=size, rounds=3, share=0.4))
+            found.append(Work(f"sizes-together-{size}", "sizes", connections=4, size=size,
+                              in_flight=min(64, max(1, TOGETHER // size)), rounds=3, share=0.4))
     return found
 
 
