@@ -39,6 +39,12 @@ struct member_name {
     uint32_t offset;
 };
 
+/* A value as it stands in the text.  ESCAPED: it is a string with escapes. */
+struct raw_value {
+    struct si_span text;
+    bool escaped;
+};
+
 /* A name as it stands in the text. */
 struct raw_name {
     size_t offset;        /* of the opening quote */
@@ -124,6 +130,89 @@ uint8_t *put_utf8(uint8_t *out, uint32_t c) noexcept
     return out;
 }
 
+bool fail_at(si_json_error *why, size_t offset, const char *reason) noexcept
+{
+    *why = {offset, reason};
+    return false;
+}
+
+/* Four hexadecimal digits; what follows the string stops it. */
+bool hex4(struct si_span text, size_t offset, uint32_t *out) noexcept
+{
+    uint32_t unit = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        int digit = offset + i < text.len ? hex_digit(text.ptr[offset + i]) : -1;
+
+        if (digit < 0)
+            return false;
+        unit = unit << 4 | static_cast<uint32_t>(digit);
+    }
+    *out = unit;
+    return true;
+}
+
+/* Write the unescaped INNER (a part of TEXT whose escapes were checked) to *OUT, at most INNER.len
+ * bytes, and move *OUT behind it. */
+__attribute__((noinline)) bool unescape(struct si_span span, struct si_span inner, uint8_t **out,
+                                        si_json_error *why) noexcept
+{
+    const uint8_t *const text = span.ptr;
+    const size_t stop = static_cast<size_t>(inner.ptr - text) + inner.len;
+    size_t from = stop - inner.len;
+    uint8_t *to = *out;
+
+    for (;;) {
+        const void *found = memchr(text + from, '\\', stop - from);
+        const size_t escape = found != nullptr
+                                  ? static_cast<size_t>(static_cast<const uint8_t *>(found) - text)
+                                  : stop;
+        uint32_t unit, low;
+
+        memcpy(to, text + from, escape - from);
+        to += escape - from;
+        if (escape == stop)
+            break;
+        from = escape + 2;
+        switch (text[escape + 1]) {
+        case 'b':
+            *to++ = '\b';
+            break;
+        case 'f':
+            *to++ = '\f';
+            break;
+        case 'n':
+            *to++ = '\n';
+            break;
+        case 'r':
+            *to++ = '\r';
+            break;
+        case 't':
+            *to++ = '\t';
+            break;
+        case 'u':
+            from = escape + 6;
+            if (!hex4(span, escape + 2, &unit))
+                return fail_at(why, escape, "malformed escape");
+            if (unit >= 0xd800 && unit <= 0xdfff) {
+                if (unit >= 0xdc00 || stop - from < 6 || text[from] != '\\' ||
+                    text[from + 1] != 'u' || !hex4(span, from + 2, &low) || low < 0xdc00 ||
+                    low > 0xdfff)
+                    return fail_at(why, escape, "half a surrogate pair");
+                unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                from += 6;
+            }
+            to = put_utf8(to, unit);
+            break;
+        default: /* " \ / */
+            *to++ = text[escape + 1];
+            break;
+        }
+    }
+    *out = to;
+    return true;
+}
+
 /* The walk over the tokens of one text.  Functions return false after the first error. */
 class walk
 {
@@ -143,22 +232,13 @@ class walk
 
     bool fail(size_t offset, const char *reason) noexcept
     {
-        *why = {offset, reason};
-        return false;
+        return fail_at(why, offset, reason);
     }
 
     bool value(unsigned depth) noexcept;
     bool at_end() noexcept;
-    bool unescape(struct si_span inner, uint8_t **out) noexcept;
-
-    /* Are there escapes in the string that was read last? */
-    bool has_escapes() const noexcept
-    {
-        return escaped;
-    }
-
-    /* The text is one array or object: visit what is in it, in order.  VISIT(name, raw value)
-     * returns a sotto_err. */
+    /* The text is one array or object: visit what is in it, in order.  VISIT(name, value) returns a
+     * sotto_err. */
     template <typename Visit> sotto_err outermost(Visit visit) noexcept;
 
   private:
@@ -191,7 +271,6 @@ class walk
     bool run_ends(size_t offset, const char *reason) noexcept;
     bool scalar() noexcept;
     bool name_and_colon() noexcept;
-    bool hex4(size_t offset, uint32_t *out) const noexcept;
 };
 
 /* Check the value at the token; DEPTH containers are around it.  Everything is inlined around a copy,
@@ -314,7 +393,7 @@ bool walk::escapes(size_t close) noexcept
         case 't':
             break;
         case 'u':
-            if (!hex4(backslash + 2, &unit))
+            if (!hex4(si_span(text, len), backslash + 2, &unit))
                 return fail(backslash, "malformed escape");
             escape_len = 6;
             break;
@@ -323,22 +402,6 @@ bool walk::escapes(size_t close) noexcept
         }
         backslash = next_backslash(backslash + escape_len);
     }
-    return true;
-}
-
-/* Four hexadecimal digits; what follows the string stops it. */
-bool walk::hex4(size_t offset, uint32_t *out) const noexcept
-{
-    uint32_t unit = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        int digit = offset + i < len ? hex_digit(text[offset + i]) : -1;
-
-        if (digit < 0)
-            return false;
-        unit = unit << 4 | static_cast<uint32_t>(digit);
-    }
-    *out = unit;
     return true;
 }
 
@@ -437,9 +500,10 @@ template <typename Visit> sotto_err walk::outermost(Visit visit) noexcept
             name.escaped = escaped;
         }
         first = *token;
-        if (!value(1))
+        if (!check(1))
             return SOTTO_E_JSON;
-        if ((err = visit(name, si_span(text + first, last - first))) != SOTTO_OK)
+        if ((err = visit(name, raw_value{si_span(text + first, last - first), escaped})) !=
+            SOTTO_OK)
             return err;
         if (peek() == close) {
             token++;
@@ -451,64 +515,6 @@ template <typename Visit> sotto_err walk::outermost(Visit visit) noexcept
         }
         token++;
     }
-}
-
-/* Write the unescaped INNER (a part of the text whose escapes were checked) to *OUT, at most
- * INNER.len bytes, and move *OUT behind it. */
-bool walk::unescape(struct si_span inner, uint8_t **out) noexcept
-{
-    const size_t stop = static_cast<size_t>(inner.ptr - text) + inner.len;
-    size_t from = stop - inner.len;
-    uint8_t *to = *out;
-
-    for (;;) {
-        const void *found = memchr(text + from, '\\', stop - from);
-        const size_t escape = found != nullptr
-                                  ? static_cast<size_t>(static_cast<const uint8_t *>(found) - text)
-                                  : stop;
-        uint32_t unit, low;
-
-        memcpy(to, text + from, escape - from);
-        to += escape - from;
-        if (escape == stop)
-            break;
-        from = escape + 2;
-        switch (text[escape + 1]) {
-        case 'b':
-            *to++ = '\b';
-            break;
-        case 'f':
-            *to++ = '\f';
-            break;
-        case 'n':
-            *to++ = '\n';
-            break;
-        case 'r':
-            *to++ = '\r';
-            break;
-        case 't':
-            *to++ = '\t';
-            break;
-        case 'u':
-            from = escape + 6;
-            if (!hex4(escape + 2, &unit))
-                return fail(escape, "malformed escape");
-            if (unit >= 0xd800 && unit <= 0xdfff) {
-                if (unit >= 0xdc00 || stop - from < 6 || text[from] != '\\' ||
-                    text[from + 1] != 'u' || !hex4(from + 2, &low) || low < 0xdc00 || low > 0xdfff)
-                    return fail(escape, "half a surrogate pair");
-                unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                from += 6;
-            }
-            to = put_utf8(to, unit);
-            break;
-        default: /* " \ / */
-            *to++ = text[escape + 1];
-            break;
-        }
-    }
-    *out = to;
-    return true;
 }
 
 bool same_name(const member_name &a, const member_name &b) noexcept
@@ -584,6 +590,8 @@ struct si_json {
     uint8_t *put = nullptr;       /* where the next string goes */
     size_t scratch_dirty = 0;     /* no bytes were written from here on */
     bool copies_strings = true;   /* also those without escapes: the text may go before them */
+    struct si_span text = {};     /* that is being read, until the next one */
+    si_json_error *why = nullptr; /* where its fault is to be told */
     member_name *names = nullptr; /* of the object that is being read */
     size_t name_count = 0;
     size_t name_cap = 0;
@@ -598,15 +606,18 @@ struct si_json {
     sotto_err grow(size_t len) noexcept;
     sotto_err index(struct si_span text, bool padded, si_json_error *why) noexcept;
     sotto_err explain(struct si_span text, si_json_error *why) noexcept;
-    sotto_err string(walk &w, struct si_span inner, struct si_span *out) noexcept;
-    sotto_err fill(walk &w, struct si_span raw, bool opaque, si_json_value *value) noexcept;
-    sotto_err add_name(walk &w, const raw_name &name, struct si_span *out) noexcept;
-    sotto_err distinct(walk &w) noexcept;
+    sotto_err string(struct si_span inner, struct si_span *out) noexcept;
+    sotto_err fill(const raw_value &raw, bool opaque, si_json_value *value) noexcept;
+    sotto_err more_names() noexcept;
+    sotto_err add_name(const raw_name &name, struct si_span *out) noexcept;
+    sotto_err distinct() noexcept;
 
-    walk start(struct si_span text, si_json_error *why) noexcept
+    walk start(struct si_span the_text, si_json_error *the_why) noexcept
     {
         const uint32_t *first = parser->structural_indexes.get();
 
+        text = the_text;
+        why = the_why;
         put = scratch;
         name_count = 0;
         return walk(text, first, first + parser->n_structural_indexes, why);
@@ -723,59 +734,64 @@ sotto_err si_json::explain(struct si_span text, si_json_error *why) noexcept
 }
 
 /* INNER, without its quotes, unescaped. */
-sotto_err si_json::string(walk &w, struct si_span inner, struct si_span *out) noexcept
+__attribute__((noinline)) sotto_err si_json::string(struct si_span inner,
+                                                    struct si_span *out) noexcept
 {
     uint8_t *const first = put;
 
     scratch_dirty = std::max(scratch_dirty, static_cast<size_t>(put - scratch) + inner.len);
-    if (!w.unescape(inner, &put))
+    if (!unescape(text, inner, &put, why))
         return SOTTO_E_JSON;
     *out = {first, static_cast<size_t>(put - first)};
     return SOTTO_OK;
 }
 
-sotto_err si_json::fill(walk &w, struct si_span raw, bool opaque, si_json_value *value) noexcept
+sotto_err si_json::fill(const raw_value &raw, bool opaque, si_json_value *value) noexcept
 {
     *value = {};
-    value->type = type_of(raw.ptr[0]);
-    value->raw = raw;
+    value->type = type_of(raw.text.ptr[0]);
+    value->raw = raw.text;
     if (value->type == SI_JSON_NUMBER)
-        value->is_uint = parse_uint(raw, &value->uint);
+        value->is_uint = parse_uint(raw.text, &value->uint);
     if (value->type == SI_JSON_STRING && !opaque) {
-        value->str = si_span(raw.ptr + 1, raw.len - 2);
-        /* RAW was read last, so these are its escapes. */
-        if (copies_strings || w.has_escapes())
-            return string(w, value->str, &value->str);
+        value->str = si_span(raw.text.ptr + 1, raw.text.len - 2);
+        if (copies_strings || raw.escaped)
+            return string(value->str, &value->str);
     }
     return SOTTO_OK;
 }
 
+/* Room for more names. */
+__attribute__((noinline)) sotto_err si_json::more_names() noexcept
+{
+    const size_t cap = name_cap == 0 ? 16 : 2 * name_cap;
+    void *grown = realloc(names, cap * sizeof *names);
+
+    if (grown == nullptr) {
+        (void)fail_at(why, 0, "out of memory");
+        return SOTTO_E_NOMEM;
+    }
+    names = static_cast<member_name *>(grown);
+    name_cap = cap;
+    return SOTTO_OK;
+}
+
 /* Note NAME for distinct(), and give it out unescaped. */
-sotto_err si_json::add_name(walk &w, const raw_name &name, struct si_span *out) noexcept
+sotto_err si_json::add_name(const raw_name &name, struct si_span *out) noexcept
 {
     sotto_err err;
 
     *out = name.inner;
-    if (name.escaped && (err = string(w, name.inner, out)) != SOTTO_OK)
+    if ((name.escaped && (err = string(name.inner, out)) != SOTTO_OK) ||
+        (name_count == name_cap && (err = more_names()) != SOTTO_OK))
         return err;
-    if (name_count == name_cap) {
-        const size_t cap = name_cap == 0 ? 16 : 2 * name_cap;
-        void *grown = realloc(names, cap * sizeof *names);
-
-        if (grown == nullptr) {
-            (void)w.fail(0, "out of memory");
-            return SOTTO_E_NOMEM;
-        }
-        names = static_cast<member_name *>(grown);
-        name_cap = cap;
-    }
     names[name_count++] = {0, out->ptr, static_cast<uint32_t>(out->len),
                            static_cast<uint32_t>(name.offset)};
     return SOTTO_OK;
 }
 
 /* Few names are compared with each other, many are sorted: n log n whatever a peer sends. */
-sotto_err si_json::distinct(walk &w) noexcept
+__attribute__((noinline)) sotto_err si_json::distinct() noexcept
 {
     enum { FEW = 16 };
     size_t offset = SIZE_MAX; /* of the first name that was there before */
@@ -799,12 +815,14 @@ sotto_err si_json::distinct(walk &w) noexcept
     }
     if (offset == SIZE_MAX)
         return SOTTO_OK;
-    (void)w.fail(offset, "duplicate member");
+    (void)fail_at(why, offset, "duplicate member");
     return SOTTO_E_JSON;
 }
 
-static sotto_err read_object(struct si_json *json, struct si_span text, bool padded,
-                             si_json_member *wanted, size_t count, si_json_error *why)
+/* Everything is inlined, as in walk::value(). */
+__attribute__((flatten)) static sotto_err read_object(struct si_json *json, struct si_span text,
+                                                      bool padded, si_json_member *wanted,
+                                                      size_t count, si_json_error *why)
 {
     si_json_error unused;
     sotto_err err;
@@ -818,13 +836,13 @@ static sotto_err read_object(struct si_json *json, struct si_span text, bool pad
     json->copies_strings = !padded;
 
     walk w = json->start(text, why);
-    auto member = [&](const raw_name &raw, struct si_span value) noexcept -> sotto_err {
+    auto member = [&](const raw_name &raw, const raw_value &value) noexcept -> sotto_err {
         struct si_span name;
-        sotto_err e = json->add_name(w, raw, &name);
+        sotto_err e = json->add_name(raw, &name);
 
         for (size_t i = 0; e == SOTTO_OK && i < count; i++) {
             if (is_wanted(wanted[i].name, name)) {
-                e = json->fill(w, value, wanted[i].opaque, &wanted[i].value);
+                e = json->fill(value, wanted[i].opaque, &wanted[i].value);
                 break;
             }
         }
@@ -838,7 +856,7 @@ static sotto_err read_object(struct si_json *json, struct si_span text, bool pad
         return SOTTO_E_JSON;
     }
     if ((err = w.outermost(member)) == SOTTO_OK)
-        err = json->distinct(w);
+        err = json->distinct();
     for (size_t i = 0; err != SOTTO_OK && i < count; i++)
         wanted[i].value = {};
     return err;
@@ -906,23 +924,22 @@ sotto_err si_json_each(struct si_json *json, struct si_span text, si_json_visito
                     "neither an array nor an object"};
         return SOTTO_E_JSON;
     }
-    auto check = [&](const raw_name &raw, struct si_span text_of_value) noexcept -> sotto_err {
+    auto check = [&](const raw_name &raw, const raw_value &raw_of_value) noexcept -> sotto_err {
         struct si_span name;
-        sotto_err e = object ? json->add_name(checking, raw, &name) : SOTTO_OK;
+        sotto_err e = object ? json->add_name(raw, &name) : SOTTO_OK;
 
-        return e != SOTTO_OK ? e : json->fill(checking, text_of_value, false, &value);
+        return e != SOTTO_OK ? e : json->fill(raw_of_value, false, &value);
     };
-    if ((err = checking.outermost(check)) != SOTTO_OK ||
-        (err = json->distinct(checking)) != SOTTO_OK)
+    if ((err = checking.outermost(check)) != SOTTO_OK || (err = json->distinct()) != SOTTO_OK)
         return err;
 
     walk visiting = json->start(text, why);
-    auto show = [&](const raw_name &raw, struct si_span text_of_value) noexcept -> sotto_err {
+    auto show = [&](const raw_name &raw, const raw_value &raw_of_value) noexcept -> sotto_err {
         struct si_span name = raw.inner;
         sotto_err e;
 
-        if ((raw.escaped && (e = json->string(visiting, raw.inner, &name)) != SOTTO_OK) ||
-            (e = json->fill(visiting, text_of_value, false, &value)) != SOTTO_OK)
+        if ((raw.escaped && (e = json->string(raw.inner, &name)) != SOTTO_OK) ||
+            (e = json->fill(raw_of_value, false, &value)) != SOTTO_OK)
             return e;
         return visit(user, name, &value);
     };
