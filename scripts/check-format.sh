@@ -25,7 +25,7 @@ esac
 
 files=$(for dir in src include tools tests examples fuzz bench; do
     [ -d "$dir" ] && find "$dir" -type f \( -name '*.c' -o -name '*.h' -o -name '*.cpp' -o \
-        -name '*.cc' \)
+        -name '*.hpp' -o -name '*.cc' \)
 done | sort)
 if [ -z "$files" ]; then
     echo 'check-format: no sources found' >&2
