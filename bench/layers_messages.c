@@ -199,6 +199,22 @@ static sotto_err answer_message(struct path *p, struct si_span text)
     return si_link_message(p->link, text, p->now);
 }
 
+/* Check a message and send it back under its id: what a program without calls would do. */
+static sotto_err return_message(struct path *p, struct si_span text)
+{
+    struct si_envelope e;
+    char digits[SI_DECIMAL_LEN];
+    sotto_err err = si_envelope_read_client(world.scratch.json, text, &e);
+
+    if (err != SOTTO_OK)
+        return err;
+
+    const struct si_span pieces[] = {SI_LITERAL("{\"id\":"), si_decimal(e.id, digits),
+                                     SI_LITERAL(",\"content\":"), e.content, SI_LITERAL("}")};
+
+    return si_session_send_spans(p->session, pieces, SI_COUNT(pieces));
+}
+
 static sotto_err drop_message(struct path *p, struct si_span text)
 {
     (void)p;
@@ -259,6 +275,14 @@ static sotto_err whole_path(void *user)
 {
     struct path *p = user;
     sotto_err err = feed_wire(p, answer_message);
+
+    return err == SOTTO_OK ? flush(p) : err;
+}
+
+static sotto_err messages_only(void *user)
+{
+    struct path *p = user;
+    sotto_err err = feed_wire(p, return_message);
 
     return err == SOTTO_OK ? flush(p) : err;
 }
@@ -480,8 +504,11 @@ static const struct path_line {
     const char *name;
     sotto_err (*step)(void *user), (*bound)(void *user);
 } path_lines[] = {
-    {"whole path", whole_path, bare_path},   {"open and cut", cut_only, bare_open},
-    {"read", envelopes_only, bare_json},     {"read and echo, dropped", link_only, envelopes_only},
+    {"whole path", whole_path, bare_path},
+    {"without calls", messages_only, bare_path},
+    {"open and cut", cut_only, bare_open},
+    {"read", envelopes_only, bare_json},
+    {"read and echo, dropped", link_only, envelopes_only},
     {"send and seal", send_only, bare_seal},
 };
 
