@@ -338,7 +338,7 @@ __attribute__((flatten)) static sotto_err read_object(struct si_json *json, stru
     if (why == nullptr)
         why = &unused;
     for (size_t i = 0; i < count; i++)
-        wanted[i].value = {};
+        wanted[i].value.type = SI_JSON_ABSENT;
     if ((err = json->index(text, padded, why)) != SOTTO_OK)
         return err;
     json->copies_strings = !padded;
@@ -366,7 +366,7 @@ __attribute__((flatten)) static sotto_err read_object(struct si_json *json, stru
     if ((err = w.outermost(member)) == SOTTO_OK)
         err = json->distinct();
     for (size_t i = 0; err != SOTTO_OK && i < count; i++)
-        wanted[i].value = {};
+        wanted[i].value.type = SI_JSON_ABSENT;
     return err;
 }
 

@@ -53,7 +53,7 @@ struct si_json_value {
     uint64_t uint;
 };
 
-/* A member that the caller wants; `value` is filled in. */
+/* A member that the caller wants; `value` is filled in, of one that is not there only the type. */
 struct si_json_member {
     const char *name;
     /* The value is the application's (content, data): only its grammar and depth are checked, and

@@ -4,10 +4,11 @@
 
 /* ---- Names and codes ------------------------------------------------------------------------- */
 
-static bool is_alnum(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+/* What names of endpoints are made of. */
+static const bool in_name[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['.'] = true,
+    ['_'] = true,         ['/'] = true,         ['-'] = true,
+};
 
 bool si_endpoint_name_ok(struct si_span name, bool reserved)
 {
@@ -16,9 +17,7 @@ bool si_endpoint_name_ok(struct si_span name, bool reserved)
     if (name.len == 0 || name.len > SI_ENDPOINT_LEN_MAX)
         return false;
     for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.ptr[i];
-
-        if (!is_alnum(c) && c != '.' && c != '_' && c != '/' && c != '-')
+        if (!in_name[name.ptr[i]])
             return false;
     }
     return true;
@@ -35,11 +34,8 @@ static bool is_application_code(struct si_span code)
     for (size_t i = 0; i < code.len; i++) {
         uint8_t c = code.ptr[i];
 
-        if (c == '.')
-            dot = true;
-        else if (!is_alnum(c) && c != '_' && c != '-')
-            return false;
-        else if (c >= 'A' && c <= 'Z')
+        dot = dot || c == '.';
+        if (!in_name[c] || c == '/' || (c >= 'A' && c <= 'Z'))
             return false;
     }
     return dot;
@@ -189,8 +185,8 @@ static sotto_err read_close(struct si_json *json, const struct si_json_value *cl
     return SOTTO_OK;
 }
 
-/* The reader fills in the values.  An initializer would clear them, too, 56 bytes for each name: for
- * a short message that takes as long as to read a member. */
+/* The reader fills in the values; to clear them, 56 bytes for each name, takes as long as to read a
+ * member. */
 static void name_members(struct si_json_member *m, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -254,7 +250,7 @@ sotto_err si_envelope_read_client(struct si_json *json, struct si_span text,
     out->kind = notification ? SI_NOTIFICATION : SI_REQUEST;
     out->endpoint = m[C_ENDPOINT].value.str;
     out->content = content_of(&m[C_CONTENT]);
-    out->deadline_ms = (uint32_t)m[C_DEADLINE].value.uint;
+    out->deadline_ms = is_absent(&m[C_DEADLINE]) ? 0 : (uint32_t)m[C_DEADLINE].value.uint;
     return SOTTO_OK;
 }
 

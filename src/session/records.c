@@ -146,8 +146,29 @@ sotto_err si_output_body(struct si_output *out, const void *data, size_t len)
     return err;
 }
 
+/* Copy a span.  Most are short, and to call memcpy() for them takes longer than to copy them. */
+static uint8_t *put_span(uint8_t *to, struct si_span span)
+{
+    const uint8_t *from = span.ptr;
+    size_t len = span.len;
+
+    if (len > 16) {
+        memcpy(to, from, len);
+    } else if (len >= 8) { /* two halves, which may overlap */
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+    return to + len;
+}
+
 /* The common case: a message that ends within the open record needs one look at the room in it. */
-static void put_whole(struct si_output *out, const uint8_t prefix[4], const sotto_piece *pieces,
+static void put_whole(struct si_output *out, const uint8_t prefix[4], const struct si_span *spans,
                       size_t count)
 {
     uint8_t *at = out->buf.ptr + out->buf.len;
@@ -156,15 +177,12 @@ static void put_whole(struct si_output *out, const uint8_t prefix[4], const sott
         at += SI_RECORD_HEADER; /* filled in by the seal */
     memcpy(at, prefix, 4);
     at += 4;
-    for (size_t i = 0; i < count; i++) {
-        if (pieces[i].len > 0)
-            memcpy(at, pieces[i].ptr, pieces[i].len);
-        at += pieces[i].len;
-    }
+    for (size_t i = 0; i < count; i++)
+        at = put_span(at, spans[i]);
     out->buf.len = (size_t)(at - out->buf.ptr);
 }
 
-sotto_err si_output_message(struct si_output *out, const sotto_piece *pieces, size_t count,
+sotto_err si_output_message(struct si_output *out, const struct si_span *spans, size_t count,
                             size_t len)
 {
     uint8_t prefix[4];
@@ -172,12 +190,12 @@ sotto_err si_output_message(struct si_output *out, const sotto_piece *pieces, si
 
     si_put_be32(prefix, (uint32_t)len);
     if (4 + len < SI_RECORD_BODY_MAX - open_body_len(out)) {
-        put_whole(out, prefix, pieces, count);
+        put_whole(out, prefix, spans, count);
         return SOTTO_OK;
     }
     err = si_output_body(out, prefix, sizeof prefix);
     for (size_t i = 0; i < count && err == SOTTO_OK; i++)
-        err = si_output_body(out, pieces[i].ptr, pieces[i].len);
+        err = si_output_body(out, spans[i].ptr, spans[i].len);
     return err;
 }
 

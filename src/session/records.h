@@ -53,9 +53,9 @@ SOTTO_MUST_CHECK sotto_err si_output_reserve(struct si_output *out, size_t len);
  * the session is over. */
 SOTTO_MUST_CHECK sotto_err si_output_body(struct si_output *out, const void *data, size_t len);
 
-/* Append the message of PIECES, LEN bytes together, behind its length.  There is room for 4 + LEN.
+/* Append the message of SPANS, LEN bytes together, behind its length.  There is room for 4 + LEN.
  * Errors as above. */
-SOTTO_MUST_CHECK sotto_err si_output_message(struct si_output *out, const sotto_piece *pieces,
+SOTTO_MUST_CHECK sotto_err si_output_message(struct si_output *out, const struct si_span *spans,
                                              size_t count, size_t len);
 
 /* Seal the open record, if there is one.  Errors as above. */

@@ -62,8 +62,7 @@ void si_session_lend(sotto_session *session, struct si_scratch *scratch);
 
 /* ---- What the runtimes need besides the public header ---- */
 
-/* Send a message of COUNT spans, at most SI_SPANS_MAX; errors of sotto_session_send(). */
-enum { SI_SPANS_MAX = 16 };
+/* sotto_session_send() of COUNT spans. */
 SOTTO_MUST_CHECK sotto_err si_session_send_spans(sotto_session *session,
                                                  const struct si_span *spans, size_t count);
 

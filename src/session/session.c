@@ -194,14 +194,15 @@ static sotto_err put_close_text(struct si_buf *out, const char *code, const char
 }
 
 /* One message into the open record. */
-static sotto_err put_message(sotto_session *s, const sotto_piece *pieces, size_t count, size_t len)
+static sotto_err put_message(sotto_session *s, const struct si_span *spans, size_t count,
+                             size_t len)
 {
     sotto_err err = si_output_reserve(&s->output, 4 + len);
 
     if (err != SOTTO_OK)
         return err;
     /* An error would leave half a message in the output: it is final. */
-    return si_session_fail_if(s, si_output_message(&s->output, pieces, count, len));
+    return si_session_fail_if(s, si_output_message(&s->output, spans, count, len));
 }
 
 /* Queue the close; the session goes on or ends as its caller wants. */
@@ -217,9 +218,9 @@ static sotto_err queue_close(sotto_session *s, const char *code, const char *mes
         err = put_close_text(&text, code, NULL, reconnect_after_ms);
     }
     if (err == SOTTO_OK) {
-        const sotto_piece piece = {text.ptr, text.len};
+        const struct si_span span = si_span(text.ptr, text.len);
 
-        err = put_message(s, &piece, 1, text.len);
+        err = put_message(s, &span, 1, span.len);
     }
     if (err == SOTTO_OK)
         err = si_session_fail_if(s, si_output_seal(&s->output));
@@ -603,7 +604,7 @@ sotto_err sotto_session_next(sotto_session *s, sotto_event *event)
 
 /* ---- Messages out ---------------------------------------------------------------------------- */
 
-sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t count)
+sotto_err si_session_send_spans(sotto_session *s, const struct si_span *spans, size_t count)
 {
     size_t len = 0;
     sotto_err err;
@@ -611,29 +612,34 @@ sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t
     if (s->phase != SI_OPEN || s->close_sent)
         return s->error != SOTTO_OK ? s->error : SOTTO_E_USAGE;
     for (size_t i = 0; i < count; i++) {
-        if (pieces[i].len > s->peer_max_message - len)
+        if (spans[i].len > s->peer_max_message - len)
             return SOTTO_E_TOO_LARGE;
-        len += pieces[i].len;
+        len += spans[i].len;
     }
     if (len == 0)
         return SOTTO_E_TOO_LARGE;
     if (sotto_session_output_waiting(s) > s->max_output)
         return SOTTO_E_AGAIN;
     ready_keys(s);
-    if ((err = put_message(s, pieces, count, len)) == SOTTO_OK)
+    if ((err = put_message(s, spans, count, len)) == SOTTO_OK)
         s->first_record_due = false;
     return err;
 }
 
-sotto_err si_session_send_spans(sotto_session *s, const struct si_span *spans, size_t count)
+sotto_err sotto_session_send(sotto_session *s, const sotto_piece *pieces, size_t count)
 {
-    sotto_piece pieces[SI_SPANS_MAX];
+    struct si_span few[16], *spans = few;
+    sotto_err err;
 
-    if (count > SI_SPANS_MAX)
-        return SOTTO_E_USAGE;
+    if (count > SI_COUNT(few) && (spans = calloc(count, sizeof *spans)) == NULL)
+        return SOTTO_E_NOMEM;
+    few[0] = si_span(NULL, 0); /* of no pieces, too */
     for (size_t i = 0; i < count; i++)
-        pieces[i] = (sotto_piece){spans[i].ptr, spans[i].len};
-    return sotto_session_send(s, pieces, count);
+        spans[i] = si_span(pieces[i].ptr, pieces[i].len);
+    err = si_session_send_spans(s, spans, count);
+    if (spans != few)
+        free(spans);
+    return err;
 }
 
 sotto_err sotto_session_close(sotto_session *s, const char *code, const char *message,

@@ -777,13 +777,17 @@ static void sizes(void **state)
 
         meet(&m, (enum victim)victim, SOTTO_CURVE_25519, SOTTO_CIPHER_AESGCM);
         for (size_t i = 0; i < SI_COUNT(lens); i++) {
-            sotto_piece pieces[4] = {{text, lens[i] / 3},
-                                     {NULL, 0},
-                                     {text + lens[i] / 3, lens[i] / 2 - lens[i] / 3},
-                                     {text + lens[i] / 2, lens[i] - lens[i] / 2}};
+            /* few or many, one of them empty */
+            size_t count = i % 2 == 0 ? 3 : 40;
+            sotto_piece pieces[41] = {{NULL, 0}};
             unsigned records = 0;
 
-            assert_int_equal(sotto_session_send(m.end.session, pieces, 4), SOTTO_OK);
+            for (size_t k = 0; k < count; k++) {
+                size_t from = lens[i] * k / count, to = lens[i] * (k + 1) / count;
+
+                pieces[k + 1] = (sotto_piece){text + from, to - from};
+            }
+            assert_int_equal(sotto_session_send(m.end.session, pieces, count + 1), SOTTO_OK);
             assert_true(sotto_session_output_waiting(m.end.session) >= lens[i] + 4);
             end_work(&m.end);
             body.len = 0;

@@ -15,7 +15,7 @@
 
 #include "counting_malloc.h"
 
-enum { BODY_MAX = SI_RECORD_BODY_MAX, MIB = 1048576, STREAM_MAX = 4 * MIB };
+enum { BODY_MAX = SI_RECORD_BODY_MAX, MIB = 1048576, STREAM_MAX = 4 * MIB, PIECES_MAX = 16 };
 
 static uint32_t random_state;
 
@@ -74,7 +74,7 @@ static void check_places(const struct si_output *out)
     assert_true(out->buf.len <= out->buf.cap);
 }
 
-static void say(struct writer *w, const sotto_piece *pieces, size_t count)
+static void say(struct writer *w, const struct si_span *pieces, size_t count)
 {
     const uint8_t *before;
     size_t len = 0;
@@ -162,7 +162,7 @@ static void fill_text(void)
 enum { CUTTINGS = 6 };
 
 /* LEN bytes of the text in pieces, in one of the ways; ROOM is how much the open record takes. */
-static size_t cut(unsigned cutting, size_t len, size_t room, sotto_piece pieces[SI_SPANS_MAX])
+static size_t cut(unsigned cutting, size_t len, size_t room, struct si_span pieces[PIECES_MAX])
 {
     size_t at = 0, count = 0, border = room > 4 && room - 4 < len ? room - 4 : len;
 
@@ -170,36 +170,36 @@ static size_t cut(unsigned cutting, size_t len, size_t room, sotto_piece pieces[
     case 0:
         break;
     case 1: /* empty ones in front and behind */
-        pieces[count++] = (sotto_piece){NULL, 0};
-        pieces[count++] = (sotto_piece){text, len};
-        pieces[count++] = (sotto_piece){NULL, 0};
+        pieces[count++] = (struct si_span){NULL, 0};
+        pieces[count++] = (struct si_span){text, len};
+        pieces[count++] = (struct si_span){NULL, 0};
         return count;
     case 2: /* at the border, with nothing between the two */
-        pieces[count++] = (sotto_piece){text, border};
-        pieces[count++] = (sotto_piece){text + border, 0};
+        pieces[count++] = (struct si_span){text, border};
+        pieces[count++] = (struct si_span){text + border, 0};
         at = border;
         break;
     case 3: /* one in front of the border, and behind it */
         at = border > 0 ? border - 1 : 0;
-        pieces[count++] = (sotto_piece){text, at};
-        pieces[count++] = (sotto_piece){text + at, len - at > 1};
+        pieces[count++] = (struct si_span){text, at};
+        pieces[count++] = (struct si_span){text + at, len - at > 1};
         at += len - at > 1;
         break;
     case 4: /* many of one byte */
-        while (count < SI_SPANS_MAX - 2 && at < len) {
-            pieces[count++] = (sotto_piece){text + at, 1};
+        while (count < PIECES_MAX - 2 && at < len) {
+            pieces[count++] = (struct si_span){text + at, 1};
             at++;
         }
         break;
     default: /* like an envelope: short, long, short */
         at = len < 30 ? len : 30;
-        pieces[count++] = (sotto_piece){text, at};
+        pieces[count++] = (struct si_span){text, at};
         if (len - at > 2) {
-            pieces[count++] = (sotto_piece){text + at, len - at - 2};
+            pieces[count++] = (struct si_span){text + at, len - at - 2};
             at = len - 2;
         }
     }
-    pieces[count++] = (sotto_piece){text + at, len - at};
+    pieces[count++] = (struct si_span){text + at, len - at};
     return count;
 }
 
@@ -210,7 +210,7 @@ static void one_border(const struct si_aead *aead, size_t fill, size_t records, 
 {
     size_t room = BODY_MAX - fill;
     long end = (long)(room + records * BODY_MAX) + off - 4; /* the length of such a message */
-    sotto_piece pieces[SI_SPANS_MAX], before = {text, fill - 4}, behind = {text, 3};
+    struct si_span pieces[PIECES_MAX], before = {text, fill - 4}, behind = {text, 3};
     struct writer w;
     size_t total;
 
@@ -268,7 +268,7 @@ static size_t random_len(void)
 static void in_any_order(void **state)
 {
     const struct si_aead *const *aeads;
-    sotto_piece pieces[SI_SPANS_MAX];
+    struct si_span pieces[PIECES_MAX];
     size_t count;
 
     (void)state;
