@@ -40,7 +40,11 @@ class Tcp(BuiltPeer):
 
     name = "tcp"
     built = ["bench/bench_echo"]
-    does = ["latency", "calls", "batches", "large", "sessions", "idle"]
+    does = ["latency", "calls", "batches", "large", "sessions", "idle", "growth"]
+
+    def can(self, work):
+        """Its load has no connections that only stay open."""
+        return super().can(work) and (work.group != "growth" or not work.idle)
 
     def hold(self, count):
         """One byte and its echo on each."""

@@ -45,9 +45,9 @@ def works(groups):
     if "growth" in groups:
         for count in OPEN_SESSIONS:
             found.append(Work(f"growth-idle-{count}", "growth", connections=64, idle=count,
-                              rounds=3, share=0.4))
+                              rounds=5, share=0.4))
             found.append(Work(f"growth-active-{count}", "growth", connections=count,
-                              rounds=3, share=0.4))
+                              rounds=5, share=0.4))
     if "sizes" in groups:
         for size in SIZES:
             found.append(Work(f"sizes-alone-{size}", "sizes", size=size, rounds=3, share=0.4))
