@@ -226,8 +226,9 @@ class Run:
                 self.failed(0, "start", peer.name, error)
                 self.peers.remove(peer)
 
-    def measure_bounds(self, round_number):
-        """What the curve's raw operations take, on the servers' processor."""
+    def measure_bounds(self, round_number, work):
+        """What the curve's raw operations take on the servers' processor, just before WORK: the
+        speed of a guest machine changes from minute to minute."""
         program = self.setting.build / "bench/bench_crypto"
         if not program.exists():
             return
@@ -236,9 +237,10 @@ class Run:
                              self.setting.folder)
             process.wait_for("bench_crypto", lambda: not crypto.alive(), 120)
             self.results["bounds"].append(
-                {"round": round_number, **report.read_bounds(crypto.output(), self.args.curve)})
+                {"round": round_number, "work": work.name,
+                 **report.read_bounds(crypto.output(), self.args.curve)})
         except Failed as error:
-            self.failed(round_number, "bounds", "bench_crypto", error)
+            self.failed(round_number, work.name, "bench_crypto", error)
 
     def measure(self, round_number, work, peer):
         """One peer, one work."""
@@ -271,12 +273,12 @@ class Run:
 
     def measure_round(self, round_number):
         """All works, all peers; who is first changes from round to round."""
-        if {"sessions", "bootstraps"} & set(self.args.only):
-            self.measure_bounds(round_number)
         first = (round_number - 1) % max(len(self.peers), 1)
         order = self.peers[first:] + self.peers[:first]
         for work in self.works:
             asked = report.asked(work.group)
+            if work.group in ("sessions", "bootstraps"):
+                self.measure_bounds(round_number, work)
             for peer in order:
                 context = peer.name not in asked and round_number % 2 == 0
                 if peer.can(work) and round_number <= work.rounds and not context:
