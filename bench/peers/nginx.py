@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from . import process
-from .peer import WARM_UP, Peer, sample
+from .peer import Peer, sample
 from .process import Failed
 from .work import BODY, LARGE
 
@@ -117,7 +117,7 @@ class Nginx(Peer):
         began = time.monotonic()
         load = self.spawn("load", words + [f"{scheme}://127.0.0.1:{self.port}/{page}"])
         readings, ended = process.drive(load, self.server.pids(), seconds * 2 + 30, self.count)
-        first, last = process.window(readings, began + WARM_UP, ended - 0.1)
+        first, last = process.window(readings, began + work.warm_up, ended - 0.1)
         rate = (last.calls - first.calls) / (last.at - first.at)
         p50 = median_of(load.output())
         # wrk's latencies begin after the connection is there: nothing to compare sessions by

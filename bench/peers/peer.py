@@ -9,7 +9,6 @@ from pathlib import Path
 from . import process
 from .process import Failed, Process
 
-WARM_UP = 0.3
 HOLDER = Path(__file__).with_name("holder.py")
 
 
@@ -136,7 +135,7 @@ class CommonPeer(Peer):
         return [
             *self.load_words(work), "--connections", work.connections,
             "--in-flight", work.in_flight, "--duration", f"{int(seconds * 1000)}ms",
-            "--warm-up", f"{int(WARM_UP * 1000)}ms", "--repeat", work.repeat,
+            "--warm-up", f"{int(work.warm_up * 1000)}ms", "--repeat", work.repeat,
             *self.load_operands(work),
         ]
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from . import process
-from .peer import WARM_UP, Peer, sample
+from .peer import Peer, sample
 from .process import Failed
 from .work import BODY
 
@@ -118,10 +118,10 @@ class Redis(Peer):
             load = self.start_load(work, seconds)
             readings, ended = process.drive(load, self.server.pids(), seconds * 8 + 30,
                                             self.control.count)
-            if ended - began >= WARM_UP + seconds * 0.6:
+            if ended - began >= work.warm_up + seconds * 0.6:
                 break
-            self.rates[work.name] *= max(1.2, (WARM_UP + seconds) / (ended - began))
-        first, last = process.window(readings, began + WARM_UP, ended)
+            self.rates[work.name] *= max(1.2, (work.warm_up + seconds) / (ended - began))
+        first, last = process.window(readings, began + work.warm_up, ended)
         rate = (last.calls - first.calls) / (last.at - first.at)
         self.rates[work.name] = rate
         return sample(first, last, rate, **self.result(work, load))
@@ -129,10 +129,10 @@ class Redis(Peer):
     def start_load(self, work, seconds):
         """Either of the two."""
         if not self.probed(work):
-            return self.load(work, int(self.rates[work.name] * (WARM_UP + seconds)) + 1)
+            return self.load(work, int(self.rates[work.name] * (work.warm_up + seconds)) + 1)
         words = self.words + [BODY] if self.words[0] == "SET" else self.words
         answer = len(self.control.ask(*words))
-        return self.spawn("load", [sys.executable, PROBE, self.port, WARM_UP + seconds,
+        return self.spawn("load", [sys.executable, PROBE, self.port, work.warm_up + seconds,
                                    request_of(*words).hex(), answer])
 
     def result(self, work, load):
