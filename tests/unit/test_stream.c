@@ -17,7 +17,7 @@
 /* ---- Replaced system calls ---- */
 
 static int accept_calls, accept_errno_once, send_errno_once;
-static bool connect_to_self;
+static bool connect_to_self, recv_is_full;
 
 int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len, int flags)
 {
@@ -28,6 +28,17 @@ int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len, int flags)
         return -1;
     }
     return (int)syscall(SYS_accept4, fd, addr.__sockaddr__, len, flags);
+}
+
+/* How much the kernel lets gather is its own affair, and may be less than a whole read: with
+ * recv_is_full there is always that much. */
+ssize_t recv(int fd, void *data, size_t len, int flags)
+{
+    if (recv_is_full) {
+        memset(data, 0, len);
+        return (ssize_t)len;
+    }
+    return syscall(SYS_recvfrom, fd, data, len, flags, NULL, NULL);
 }
 
 ssize_t send(int fd, const void *data, size_t len, int flags)
@@ -50,7 +61,7 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 static int set_up_calls(void **state)
 {
     accept_calls = accept_errno_once = send_errno_once = 0;
-    connect_to_self = false;
+    connect_to_self = recv_is_full = false;
     return set_up(state);
 }
 
@@ -690,14 +701,13 @@ static void test_stop_in_full_read(void **state)
         run_until_count(&host->count, 1);
         server->close_in_full = pause == 0;
         server->pause_in_full = pause == 1;
+        recv_is_full = true;
         end_pump(&client);
         for (int turn = 0; !server->closed && !server->paused; turn++) {
             assert_true(turn < MAX_TURNS);
-            si_stream_pause(server->stream, true); /* so that something gathers */
-            (void)run_for_ms(2);
-            si_stream_pause(server->stream, false);
             si_loop_run_once(loop); /* on_received() asserts that nothing comes then */
         }
+        recv_is_full = false;
         end_close(&client);
         host_free(host);
     }
