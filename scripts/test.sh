@@ -219,8 +219,7 @@ fi
 # Without what is optional, so that it stays optional, and what OpenSSL may drop one day.
 clang=$top/clang
 if check 'build with clang, without ipsec-mb and decaf' 300 env CC=clang CXX=clang++ "$self" build "$clang" \
-    -Dwerror=true -Dipsec-mb=disabled -Ddecaf=disabled -Dc_args=-DOPENSSL_NO_DEPRECATED \
-    -Ddifferential=brief; then
+    -Dwerror=true -Dipsec-mb=disabled -Ddecaf=disabled -Dc_args=-DOPENSSL_NO_DEPRECATED; then
     without=yes
 else
     without=
@@ -243,7 +242,7 @@ fi
 asan=$top/asan
 if check 'build with sanitizers' 300 env CC=gcc CXX=g++ "$self" build "$asan" \
     -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Ddebug=true \
-    -Dc_args=-U_FORTIFY_SOURCE -Ddifferential=brief; then
+    -Dc_args=-U_FORTIFY_SOURCE; then
     suite 'tests under AddressSanitizer and UBSan' 600 "$asan" \
         env ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
         UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
