@@ -43,7 +43,7 @@ static sotto_err generate(void *user)
 {
     struct work *w = user;
 
-    return w->dh->generate(&w->priv, &w->pub);
+    return w->dh->generate(w->dh, &w->priv, &w->pub);
 }
 
 static sotto_err exchange(void *user)

@@ -24,8 +24,10 @@ static sotto_psk psk;
 static uint8_t request[512];
 static size_t request_len;
 
-static sotto_err take_pair(struct si_private_key *priv, struct si_public_key *pub)
+static sotto_err take_pair(const struct si_dh *dh, struct si_private_key *priv,
+                           struct si_public_key *pub)
 {
+    (void)dh;
     if (pooled == 0)
         return SOTTO_E_AGAIN;
     pooled--;
@@ -40,7 +42,7 @@ static sotto_err put_pair(void *user)
     struct pair *pair = &pool[pooled++];
 
     (void)user;
-    return real_dh->generate(&pair->priv, &pair->pub);
+    return real_dh->generate(real_dh, &pair->priv, &pair->pub);
 }
 
 static void empty_pool(void *user)

@@ -60,8 +60,8 @@ struct load;
 /* Open all sessions.  SOTTO_OK, or the error in ERROR.  In both cases load_free() is due. */
 sotto_err load_open(const struct load_plan *plan, struct load **out, sotto_error *error);
 
-/* Call until the time END (monotonic, ns); what ended since BEGIN counts.  When a busy machine makes
- * BEGIN late, END is as much later.  False: the load cannot go on, RESULT->error says why. */
+/* Call until the time END (monotonic, ns); what ended since BEGIN counts.  When a busy machine
+ * makes BEGIN late, END is as much later.  False: the load cannot go on, RESULT->error says why. */
 bool load_run(struct load *load, int64_t begin, int64_t end, struct load_result *result);
 
 /* NULL is allowed. */

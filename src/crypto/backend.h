@@ -50,11 +50,6 @@ struct si_hash_ops {
                         uint32_t iterations, uint8_t *out, size_t len);
 };
 
-/* generate() of a curve with keys of LEN bytes: random bytes, and their public key. */
-sotto_err si_generate_with(sotto_err (*derive_public)(struct si_public_key *pub,
-                                                      const struct si_private_key *priv),
-                           size_t len, struct si_private_key *priv, struct si_public_key *pub);
-
 /* exchange() of si_sodium_x25519. */
 sotto_err si_sodium_exchange(struct si_shared_secret *out, const struct si_private_key *priv,
                              const struct si_public_key *pub);

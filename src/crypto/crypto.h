@@ -2,8 +2,9 @@
  * crypto/crypto.h: the primitives of Noise behind one small interface.
  *
  * An algorithm is a constant object: its name as it stands in a Noise protocol name, its sizes and
- * limits, and its functions.  One file per backend fills such objects (openssl_*.c, sodium_*.c, decaf.c);
- * si_dh_by_name() and its sisters choose the best one that this build and this processor have.
+ * limits, and its functions.  One file per backend fills such objects (openssl_*.c, sodium_*.c,
+ * decaf.c); si_dh_by_name() and its sisters choose the best one that this build and this processor
+ * have.
  * Nothing outside src/crypto/ knows which library does the work.
  *
  * Private key, public key, shared secret, cipher key and PSK are different struct types, so that a
@@ -52,9 +53,10 @@ struct si_dh {
     sotto_curve curve;
     size_t len; /* DHLEN: of private key, public key and result */
 
-    /* A fresh key pair of the system's random bytes.  E_RANDOM, E_CRYPTO, E_NOMEM; both are zero
-     * then.  Bytes of PUB beyond LEN are zero. */
-    sotto_err (*generate)(struct si_private_key *priv, struct si_public_key *pub);
+    /* A fresh key pair of the system's random bytes: si_dh_generate(), which tests replace.
+     * E_RANDOM, E_CRYPTO, E_NOMEM; both are zero then.  Bytes of PUB beyond LEN are zero. */
+    sotto_err (*generate)(const struct si_dh *dh, struct si_private_key *priv,
+                          struct si_public_key *pub);
 
     /* The public key of PRIV; bytes beyond LEN are zero.  E_CRYPTO, E_NOMEM; PUB is zero then. */
     sotto_err (*derive_public)(struct si_public_key *pub, const struct si_private_key *priv);
@@ -64,6 +66,10 @@ struct si_dh {
     sotto_err (*exchange)(struct si_shared_secret *out, const struct si_private_key *priv,
                           const struct si_public_key *pub);
 };
+
+/* What generate() of every backend is. */
+sotto_err si_dh_generate(const struct si_dh *dh, struct si_private_key *priv,
+                         struct si_public_key *pub);
 
 /* ---- Authenticated encryption (Noise 4.2, 12.3, 12.4) ---------------------------------------- */
 

@@ -1,6 +1,6 @@
 /*
- * libdecaf makes public keys from tables for the base point, on both curves, and has the quicker X448
- * (docs/architecture.md, section 4).  Its X25519 for two parties is slower than libsodium's.
+ * libdecaf makes public keys from tables for the base point, on both curves, and has the quicker
+ * X448 (docs/architecture.md, section 4).  Its X25519 for two parties is slower than libsodium's.
  */
 #include <decaf.h>
 
@@ -13,21 +13,11 @@ static sotto_err derive_25519(struct si_public_key *pub, const struct si_private
     return SOTTO_OK;
 }
 
-static sotto_err generate_25519(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return si_generate_with(derive_25519, DECAF_X25519_PRIVATE_BYTES, priv, pub);
-}
-
 static sotto_err derive_448(struct si_public_key *pub, const struct si_private_key *priv)
 {
     memset(pub, 0, sizeof *pub);
     decaf_x448_derive_public_key(pub->bytes, priv->bytes);
     return SOTTO_OK;
-}
-
-static sotto_err generate_448(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return si_generate_with(derive_448, DECAF_X448_PRIVATE_BYTES, priv, pub);
 }
 
 static sotto_err exchange_448(struct si_shared_secret *out, const struct si_private_key *priv,
@@ -47,7 +37,7 @@ const struct si_dh si_decaf_x25519 = {
     .backend = "decaf+sodium",
     .curve = SOTTO_CURVE_25519,
     .len = DECAF_X25519_PUBLIC_BYTES,
-    .generate = generate_25519,
+    .generate = si_dh_generate,
     .derive_public = derive_25519,
     .exchange = si_sodium_exchange,
 };
@@ -57,7 +47,7 @@ const struct si_dh si_decaf_x448 = {
     .backend = "decaf",
     .curve = SOTTO_CURVE_448,
     .len = DECAF_X448_PUBLIC_BYTES,
-    .generate = generate_448,
+    .generate = si_dh_generate,
     .derive_public = derive_448,
     .exchange = exchange_448,
 };

@@ -2,16 +2,15 @@
 
 #include "crypto/backend.h"
 
-sotto_err si_generate_with(sotto_err (*derive_public)(struct si_public_key *pub,
-                                                      const struct si_private_key *priv),
-                           size_t len, struct si_private_key *priv, struct si_public_key *pub)
+sotto_err si_dh_generate(const struct si_dh *dh, struct si_private_key *priv,
+                         struct si_public_key *pub)
 {
     sotto_err err;
 
     memset(priv, 0, sizeof *priv);
     memset(pub, 0, sizeof *pub);
-    if ((err = si_random(priv->bytes, len)) != SOTTO_OK ||
-        (err = derive_public(pub, priv)) != SOTTO_OK)
+    if ((err = si_random(priv->bytes, dh->len)) != SOTTO_OK ||
+        (err = dh->derive_public(pub, priv)) != SOTTO_OK)
         si_wipe(priv, sizeof *priv);
     return err;
 }
@@ -51,7 +50,7 @@ sotto_err sotto_keypair_generate(sotto_curve curve, sotto_keypair **out)
         return SOTTO_E_USAGE;
     if ((err = keypair_new(curve, &keypair)) != SOTTO_OK)
         return err;
-    if ((err = dh->generate(&keypair->priv, &keypair->pub)) != SOTTO_OK) {
+    if ((err = dh->generate(dh, &keypair->priv, &keypair->pub)) != SOTTO_OK) {
         sotto_keypair_free(keypair);
         return err;
     }

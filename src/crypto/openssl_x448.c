@@ -97,17 +97,12 @@ static sotto_err derive_public(struct si_public_key *pub, const struct si_privat
     return err;
 }
 
-static sotto_err generate(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return si_generate_with(derive_public, X448_LEN, priv, pub);
-}
-
 const struct si_dh si_openssl_x448 = {
     .name = "448",
     .backend = "openssl",
     .curve = SOTTO_CURVE_448,
     .len = X448_LEN,
-    .generate = generate,
+    .generate = si_dh_generate,
     .derive_public = derive_public,
     .exchange = exchange,
 };

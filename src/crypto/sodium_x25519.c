@@ -27,11 +27,6 @@ static sotto_err derive_public(struct si_public_key *pub, const struct si_privat
     return SOTTO_OK;
 }
 
-static sotto_err generate(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return si_generate_with(derive_public, X25519_LEN, priv, pub);
-}
-
 sotto_err si_sodium_exchange(struct si_shared_secret *out, const struct si_private_key *priv,
                              const struct si_public_key *pub)
 {
@@ -52,7 +47,7 @@ const struct si_dh si_sodium_x25519 = {
     .backend = "sodium",
     .curve = SOTTO_CURVE_25519,
     .len = X25519_LEN,
-    .generate = generate,
+    .generate = si_dh_generate,
     .derive_public = derive_public,
     .exchange = si_sodium_exchange,
 };

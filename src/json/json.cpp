@@ -1,8 +1,8 @@
 /*
  * Two stages.  The first is simdjson's: it checks UTF-8, finds control characters in strings and
  * strings without end, and gives the offsets of all tokens: brackets, commas, colons, opening
- * quotes, and the first byte of every run of other bytes.  The second is the walk of walk.hpp, which
- * checks the grammar of every token, wanted or not.  simdjson's own second stages do not fit:
+ * quotes, and the first byte of every run of other bytes.  The second is the walk of walk.hpp,
+ * which checks the grammar of every token, wanted or not.  simdjson's own second stages do not fit:
  * On-Demand leaves unchecked what it skips, and the DOM refuses numbers beyond a double.
  */
 #include "json/walk.hpp"

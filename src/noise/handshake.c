@@ -422,7 +422,7 @@ static sotto_err write_token(struct si_handshake *hs, unsigned place, uint8_t **
     case SI_TOKEN_E:
         if (hs->has_e)
             return SOTTO_E_USAGE;
-        if ((err = hs->protocol.dh->generate(&hs->e, &hs->e_public)) != SOTTO_OK)
+        if ((err = hs->protocol.dh->generate(hs->protocol.dh, &hs->e, &hs->e_public)) != SOTTO_OK)
             return err;
         hs->has_e = true;
         memcpy(*at, hs->e_public.bytes, dh_len);

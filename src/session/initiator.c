@@ -48,8 +48,8 @@ static sotto_err begin(sotto_session *s, const struct si_handshake_keys *keys)
 }
 
 /* The keys of the pattern; a bootstrap without identity gets a key pair for this connection only
- * (section 4).  That one is not in locked memory: it is over in no time, and no more of a secret than
- * the ephemeral key beside it. */
+ * (section 4).  That one is not in locked memory: it is over in no time, and no more of a secret
+ * than the ephemeral key beside it. */
 static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_options *o)
 {
     bool bootstrap = o->purpose == SOTTO_BOOTSTRAP;
@@ -60,7 +60,9 @@ static sotto_err begin_with_keys(sotto_session *s, const sotto_session_client_op
     sotto_err err = SOTTO_OK;
 
     if (bootstrap && own == NULL) {
-        err = si_curve_dh(o->curve)->generate(&temporary.priv, &temporary.pub);
+        const struct si_dh *dh = si_curve_dh(o->curve);
+
+        err = dh->generate(dh, &temporary.priv, &temporary.pub);
         own = &temporary;
     }
     if (own != NULL) {

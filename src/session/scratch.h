@@ -22,8 +22,8 @@ enum {
     /* As many buffers as may have answers waiting at the end of a turn, and so many bytes of them ... */
     SI_SPARES = 128,
     SI_SPARE_BYTES = 8 * 1048576,
-    /* ... besides larger ones, at most so many, which do not stay when they are not used.  A message of
-     * 16 MiB has two under way, and what finds no place goes back to the system, page by page. */
+    /* ... besides larger ones, at most so many, which do not stay when they are not used.  A message
+     * of 16 MiB has two under way, and what finds no place goes back to the system, page by page. */
     SI_SPARE_MAX = 2 * 1048576,
     SI_LARGE_SPARES = 16
 };

@@ -13,21 +13,11 @@ static sotto_err generate(const struct si_dh *dh, struct si_private_key *priv,
     memset(priv, 0, sizeof *priv);
     memset(pub, 0, sizeof *pub);
     if (fixed_ephemeral.len == 0)
-        return dh->generate(priv, pub);
+        return si_dh_generate(dh, priv, pub);
     if (fixed_ephemeral.len < dh->len)
         return SOTTO_E_USAGE;
     memcpy(priv->bytes, fixed_ephemeral.ptr, dh->len);
     return dh->derive_public(pub, priv);
-}
-
-static sotto_err generate_25519(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return generate(__real_si_curve_dh(SOTTO_CURVE_25519), priv, pub);
-}
-
-static sotto_err generate_448(struct si_private_key *priv, struct si_public_key *pub)
-{
-    return generate(__real_si_curve_dh(SOTTO_CURVE_448), priv, pub);
 }
 
 static const struct si_dh *with_fixed(const struct si_dh *dh)
@@ -39,7 +29,7 @@ static const struct si_dh *with_fixed(const struct si_dh *dh)
         return NULL;
     copy = &copies[dh->len == 56];
     *copy = *dh;
-    copy->generate = dh->len == 56 ? generate_448 : generate_25519;
+    copy->generate = generate;
     return copy;
 }
 

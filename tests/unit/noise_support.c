@@ -89,7 +89,7 @@ void make_ends(struct ends *ends, const struct si_protocol *p)
 
     memset(ends, 0, sizeof *ends);
     for (unsigned role = 0; role < 2; role++)
-        assert_int_equal(p->dh->generate(&ends->s[role], &ends->pub[role]), SOTTO_OK);
+        assert_int_equal(p->dh->generate(p->dh, &ends->s[role], &ends->pub[role]), SOTTO_OK);
     if (pattern->responder_e_known)
         make_first_contact(ends, p);
     for (unsigned n = 0; n < SI_PSKS_MAX; n++)

@@ -84,7 +84,7 @@ static void no_random_bytes_is_an_error(void **state)
 
         memset(&priv, 0xaa, sizeof priv);
         memset(&pub, 0xaa, sizeof pub);
-        assert_err(dhs[i]->generate(&priv, &pub), SOTTO_E_RANDOM);
+        assert_err(dhs[i]->generate(dhs[i], &priv, &pub), SOTTO_E_RANDOM);
         assert_zero(&priv, sizeof priv);
         assert_zero(&pub, sizeof pub);
         assert_err(sotto_keypair_generate(sotto_curve_by_name(dhs[i]->name), &keypair),
@@ -300,7 +300,7 @@ static void check_low_order(const struct si_dh *dh, const void *arg)
             struct si_public_key unused;
             struct si_shared_secret shared;
 
-            assert_ok(dh->generate(&priv, &unused));
+            assert_ok(dh->generate(dh, &priv, &unused));
             memset(&shared, 0xaa, sizeof shared);
             assert_err(dh->exchange(&shared, &priv, &pub), SOTTO_E_DH);
             assert_zero(shared.bytes, dh->len);
@@ -345,8 +345,8 @@ static void generated_pairs_agree(void **state)
         struct si_public_key pub_a, pub_b;
         struct si_shared_secret ab, ba;
 
-        assert_ok(dhs[i]->generate(&a, &pub_a));
-        assert_ok(dhs[i]->generate(&b, &pub_b));
+        assert_ok(dhs[i]->generate(dhs[i], &a, &pub_a));
+        assert_ok(dhs[i]->generate(dhs[i], &b, &pub_b));
         assert_memory_not_equal(a.bytes, b.bytes, dhs[i]->len);
         assert_memory_not_equal(pub_a.bytes, pub_b.bytes, dhs[i]->len);
         assert_ok(dhs[i]->exchange(&ab, &a, &pub_b));
@@ -740,7 +740,7 @@ static void *use_everything(void *arg)
 
     const struct si_dh *const *dhs = si_dh_all(&count);
     for (size_t i = 0; i < count; i++)
-        failed += dhs[i]->generate(&priv, &pub) != SOTTO_OK;
+        failed += dhs[i]->generate(dhs[i], &priv, &pub) != SOTTO_OK;
 
     const struct si_aead *const *aeads = si_aead_all(&count);
     for (size_t i = 0; i < count; i++) {

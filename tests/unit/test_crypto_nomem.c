@@ -75,7 +75,7 @@ static sotto_err make_dh(const void *arg)
 
     memset(&pub, 0xaa, sizeof pub);
     memset(&shared, 0xaa, sizeof shared);
-    if ((err = dh->generate(&priv, &pub)) != SOTTO_OK) {
+    if ((err = dh->generate(dh, &priv, &pub)) != SOTTO_OK) {
         assert_zero(priv.bytes, dh->len);
         assert_zero(pub.bytes, dh->len);
         return err;
