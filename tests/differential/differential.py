@@ -38,12 +38,43 @@ class Run:
     def __init__(self, args):
         self.args = args
         self.seed = os.urandom(8).hex() if args.seed == "random" else args.seed
-        self.theirs = (Flynn, args.flynn) if args.flynn else (Dissononce, None)
         self.deck = flynn_deck() if args.flynn else dissononce_deck()
         self.passed = self.failed = 0
+        self.sides = ()                                   # ours and theirs, once there are any
 
     def case(self, number):
         return Case(self.deck, self.seed, number, datagrams=not self.args.flynn)
+
+    def start(self):
+        """Ours and theirs. They stay for the next play, unless this one fails."""
+        if not self.sides:
+            self.sides = (Sotto(self.args.peer),)
+            self.sides += (Flynn(self.args.flynn) if self.args.flynn else Dissononce(),)
+        return self.sides
+
+    def kill(self):
+        for side in self.sides:
+            side.kill()
+        self.sides = ()
+
+    def attempt(self, function, *arguments):
+        """The function's result with both sides as the first arguments. After a failure the sides
+        are ended, since nobody knows what they are in."""
+        try:
+            return function(*self.start(), *arguments)
+        except Failure:
+            self.kill()
+            raise
+
+    def close(self):
+        """What only shows at their end, a leak for one, is a failure, too."""
+        try:
+            for side in self.sides:
+                side.close()
+        except Failure as failure:
+            self.failed += 1
+            print("FAILED at the end: %s" % failure)
+        self.kill()
 
     def again(self, number):
         """The command that plays this case once more."""
@@ -56,7 +87,7 @@ class Run:
         case = self.case(number)
         for ours_initiates in (True, False):
             try:
-                play(case, self.args.peer, *self.theirs, ours_initiates, self.args.control)
+                self.attempt(play, case, ours_initiates, self.args.control)
                 self.passed += 1
             except Failure as failure:
                 self.failed += 1
@@ -75,21 +106,20 @@ class Run:
                 print("no more cases after %d failures" % self.failed)
                 break
 
+    def check_names(self, ours, theirs, forgotten):
+        del theirs                                        # the reader of names is a third one
+        return names.check(ours, self.seed, EDITS, forgotten)
+
     def all_names(self):
         """Not the other side's matter: the reader of names is the same for both."""
         if self.args.flynn or self.args.case is not None:
             return
-        sotto = Sotto(self.args.peer)
         try:
-            print(names.check(sotto, self.seed, EDITS, forgotten=self.args.control == "names"),
-                  flush=True)
-            sotto.close()
+            print(self.attempt(self.check_names, self.args.control == "names"), flush=True)
             self.passed += 1
         except Failure as failure:
             self.failed += 1
             print("FAILED names, seed %s: %s" % (self.seed, failure), flush=True)
-        finally:
-            sotto.kill()
 
     def control_found(self, control):
         """Does a play fail with this fault?"""
@@ -97,7 +127,7 @@ class Run:
             case = self.case(number)
             for ours_initiates in (True, False):
                 try:
-                    play(case, self.args.peer, *self.theirs, ours_initiates, control)
+                    self.attempt(play, case, ours_initiates, control)
                 except Failure as failure:
                     print("control %s: found in case %d: %s" % (control, number, failure))
                     return True
@@ -105,14 +135,11 @@ class Run:
         return False
 
     def names_control_found(self):
-        sotto = Sotto(self.args.peer)
         try:
-            names.check(sotto, self.seed, EDITS, forgotten=1)
+            self.attempt(self.check_names, True)
         except Failure as failure:
             print("control names: found: %s" % failure)
             return True
-        finally:
-            sotto.kill()
         print("FAILED control names: not found")
         return False
 
@@ -122,6 +149,17 @@ class Run:
         if not self.args.flynn:
             found.append(self.names_control_found())
         self.passed, self.failed = found.count(True), found.count(False)
+
+    def run(self):
+        try:
+            if self.args.controls:
+                self.all_controls()
+            else:
+                self.all_names()
+                self.all_cases()
+            self.close()
+        finally:
+            self.kill()
 
 
 def parse_arguments():
@@ -141,11 +179,7 @@ def main():
     run = Run(parse_arguments())
     start = time.monotonic()
     print("seed %s" % run.seed, flush=True)
-    if run.args.controls:
-        run.all_controls()
-    else:
-        run.all_names()
-        run.all_cases()
+    run.run()
     print("in %.1f s" % (time.monotonic() - start))
     print("%d passed, %d failed" % (run.passed, run.failed))
     return 1 if run.failed or not run.passed else 0

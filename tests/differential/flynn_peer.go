@@ -179,6 +179,9 @@ func (p *peer) rekey(words []string) (string, error) {
 
 func (p *peer) answer(words []string) (string, error) {
 	switch words[0] {
+	case "forget":
+		*p = peer{}
+		return "", nil
 	case "generate":
 		return p.generate(words)
 	case "new":

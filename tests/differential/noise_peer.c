@@ -5,6 +5,7 @@
  * form.  Only the public header sotto/noise.h is used, and nothing is decided here: the driver says
  * what is done and knows what has to come out.  Requests, with what follows "ok" in the answer:
  *
+ *     forget                           (nothing; all is as it was at the start)
  *     describe NAME-IN-HEX             curve cipher hash hashlen messages psks one-way fallback,
  *                                      then who needs what: s and rs of initiator and responder
  *     static CURVE PRIVATE-KEY         the public half; it is the own static key from now on
@@ -49,6 +50,15 @@ static void end_transport(struct peer *peer)
     sotto_datagrams_free(peer->datagrams);
     peer->transport = NULL;
     peer->datagrams = NULL;
+}
+
+static void forget(struct peer *peer)
+{
+    forget_lookups(peer);
+    end_transport(peer);
+    sotto_handshake_free(peer->hs);
+    sotto_keypair_free(peer->s);
+    *peer = (struct peer){0};
 }
 
 /* An error has to say the same in its code, and has to say something in words. */
@@ -463,6 +473,13 @@ static void do_nonces(struct peer *peer, struct line *line)
     line_put_number(sotto_transport_receiving_nonce(peer->transport));
 }
 
+static void do_forget(struct peer *peer, struct line *line)
+{
+    (void)line;
+    forget(peer);
+    line_ok();
+}
+
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 /* What a request works on, so that the driver cannot make the program call with NULL. */
@@ -473,19 +490,13 @@ static const struct request {
     enum needs needs;
     void (*run)(struct peer *peer, struct line *line);
 } requests[] = {
-    {"describe", NOTHING, do_describe},
-    {"static", NOTHING, do_static},
-    {"new", NOTHING, do_new},
-    {"set_psk", A_HANDSHAKE, do_set_psk},
-    {"state", A_HANDSHAKE, do_state},
-    {"write", A_HANDSHAKE, do_write},
-    {"read", A_HANDSHAKE, do_read},
-    {"remote", A_HANDSHAKE, do_remote},
-    {"hash", A_HANDSHAKE, do_hash},
-    {"split", A_HANDSHAKE, do_split},
-    {"encrypt", A_TRANSPORT, do_encrypt},
-    {"decrypt", A_TRANSPORT, do_decrypt},
-    {"rekey", A_TRANSPORT, do_rekey},
+    {"forget", NOTHING, do_forget},       {"describe", NOTHING, do_describe},
+    {"static", NOTHING, do_static},       {"new", NOTHING, do_new},
+    {"set_psk", A_HANDSHAKE, do_set_psk}, {"state", A_HANDSHAKE, do_state},
+    {"write", A_HANDSHAKE, do_write},     {"read", A_HANDSHAKE, do_read},
+    {"remote", A_HANDSHAKE, do_remote},   {"hash", A_HANDSHAKE, do_hash},
+    {"split", A_HANDSHAKE, do_split},     {"encrypt", A_TRANSPORT, do_encrypt},
+    {"decrypt", A_TRANSPORT, do_decrypt}, {"rekey", A_TRANSPORT, do_rekey},
     {"nonces", A_TRANSPORT, do_nonces},
 };
 
@@ -513,10 +524,7 @@ int main(void)
 
     while (line_read(&line, stdin))
         answer(&peer, &line);
-    forget_lookups(&peer);
-    end_transport(&peer);
-    sotto_handshake_free(peer.hs);
-    sotto_keypair_free(peer.s);
+    forget(&peer);
     line_free(&line);
     return 0;
 }

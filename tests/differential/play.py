@@ -1,7 +1,7 @@
 """One case, played message by message: a handshake, and what is sent after it."""
 
 from cases import TRANSPORT_MAX, Message, psk_message
-from sides import Failure, Refused, Sotto, noise_python
+from sides import Failure, Refused, noise_python
 
 WINDOW = 4032                                             # SOTTO_DATAGRAM_WINDOW
 NONCE_LAST = 2 ** 64 - 2                                  # Noise 5.1: the next one is reserved
@@ -173,14 +173,15 @@ class Play:
     def _check_state(self, index, ours_writes, payload_len):
         shape = self.case.shapes[index]
         length = payload_len + shape.overhead + (self.control == "length")
-        equal("what is said of message %d" % (index + 1), self.ours.state(payload_len),
+        state, too_long, hash_, remote = self.ours.before_message(payload_len,
+                                                                  shape.payload_max + 1)
+        equal("what is said of message %d" % (index + 1), state,
               ("write" if ours_writes else "read", length, shape.payload_max, shape.encrypted))
-        equal("the length of a message that is too long",
-              self.ours.state(shape.payload_max + 1)[1], 0)
-        equal("a handshake hash before the end", self.ours.hash(), b"")
-        self._check_remote(index)
+        equal("the length of a message that is too long", too_long[1], 0)
+        equal("a handshake hash before the end", hash_, b"")
+        self._check_remote(index, remote)
 
-    def _check_remote(self, done):
+    def _check_remote(self, done, remote):
         """What is known of the other side's static key after so many messages. It is a claim until
         a message was read whose key has a DH with it."""
         if self.altered:
@@ -192,7 +193,7 @@ class Play:
         proven = any(mixes_rs & {t for m in messages[:i + 1] for t in m}
                      for i in range(1 if initiates else 0, done, 2))
         wanted = self.spoiled("remote", self.theirs.s) if known else None
-        equal("static key of theirs after %d messages, and proven" % done, self.ours.remote(),
+        equal("static key of theirs after %d messages, and proven" % done, remote,
               (wanted, proven))
 
     def _give_psks(self, index, ours_writes, payload):
@@ -272,7 +273,7 @@ class Play:
         must_refuse("E_USAGE", self.ours.split, self.case.split)
         equal("the action after the split", self.ours.state(0), ("none", 0, 0, False))
         equal("handshake hash", self.ours.hash(), self.spoiled("hash", self.theirs.hash()))
-        self._check_remote(len(self.protocol.messages))
+        self._check_remote(len(self.protocol.messages), self.ours.remote())
         # It may have one besides, for the handshake that it fell back from.
         has_s = self.protocol.needs(self.ours_initiates)["s"]
         equal("static key that theirs sees", self.theirs.remote(), self.ours.s if has_s else None)
@@ -442,19 +443,11 @@ class Datagrams(Transport):
             must_refuse("E_NONCE", self.ours.decrypt, "apart", b"", bytes(40), NONCE_LAST + 1)
 
 
-def play(case, peer, theirs_class, theirs_path, ours_initiates, control=None):
-    """Both sides are new for every play, so that each can be repeated alone."""
-    ours = Sotto(peer)
-    theirs = None
+def play(ours, theirs, case, ours_initiates, control=None):
+    """Both sides forget what was before, so that each play can be repeated alone."""
     try:
-        theirs = theirs_class(theirs_path)
-        try:
-            Play(case, ours, theirs, ours_initiates, control).run()
-        except Refused as error:
-            raise Failure("refused: %s" % error) from error
-        ours.close()
-        theirs.close()
-    finally:
-        ours.kill()
-        if theirs is not None:
-            theirs.kill()
+        ours.forget()
+        theirs.forget()
+        Play(case, ours, theirs, ours_initiates, control).run()
+    except Refused as error:
+        raise Failure("refused: %s" % error) from error

@@ -30,48 +30,69 @@ class Child:
     def __init__(self, path):
         self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         bufsize=0)
-        self.pending = b""
         for pipe in (self.process.stdin, self.process.stdout):
             os.set_blocking(pipe.fileno(), False)
 
     def ask(self, *words):
         """The words of the answer behind "ok"; Refused for an "err" with what stands behind it."""
-        answer = self._exchange(" ".join(words).encode() + b"\n").decode()
-        kind, _, rest = answer.partition(" ")
+        answer, = self.ask_all([words])
+        if isinstance(answer, Refused):
+            raise answer
+        return answer
+
+    def ask_all(self, requests):
+        """The same for each of the requests, which are sent in one piece; what would be raised
+        stands in the place of the answer."""
+        text = b"".join(" ".join(words).encode() + b"\n" for words in requests)
+        return [self._answer(line.decode()) for line in self._exchange(text, len(requests))]
+
+    @staticmethod
+    def _answer(line):
+        kind, _, rest = line.partition(" ")
         if kind == "err":
-            raise Refused(rest)
+            return Refused(rest)
         if kind != "ok":
-            raise Failure("the program answered %r" % answer[:100])
+            raise Failure("the program answered %r" % line[:100])
         return rest.split(" ") if rest else []
 
-    def _exchange(self, request):
+    def _exchange(self, text, count):
         """Write and read at once: neither side may wait for the other with a full pipe."""
         deadline = time.monotonic() + DEADLINE_S
-        request = memoryview(request)
-        while request or b"\n" not in self.pending:
-            request = request[self._move(request, deadline):]
-        line, _, self.pending = self.pending.partition(b"\n")
-        if self.pending:
-            raise Failure("the program said more than one line")
-        return line
+        text = memoryview(text)
+        pieces, lines = [], 0
+        while text or lines < count:
+            text = text[self._write(text):]
+            piece = self._read(text, deadline)
+            pieces.append(piece)
+            lines += piece.count(b"\n")
+        answers = b"".join(pieces).split(b"\n")
+        if lines > count or answers.pop():
+            raise Failure("the program said more than %d lines" % count)
+        return answers
 
-    def _move(self, request, deadline):
-        """Wait until a pipe is ready, read what is there, and tell how much was written."""
-        writers = [self.process.stdin] if request else []
+    def _write(self, text):
+        """As much as there is room for; tell how much that was."""
+        try:
+            return os.write(self.process.stdin.fileno(), text) if text else 0
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError:
+            raise Failure("the program ended: status %s" % self._status()) from None
+
+    def _read(self, text, deadline):
+        """Wait for something to read, or for room to write if there is text left; what was read."""
+        writers = [self.process.stdin] if text else []
         readable, writable, _ = select.select([self.process.stdout], writers, [],
                                               max(0, deadline - time.monotonic()))
         if not readable and not writable:
             self.kill()
             raise Failure("the program was silent for %d s" % DEADLINE_S)
-        if readable:
-            data = self.process.stdout.read(1 << 18)
-            if not data:
-                raise Failure("the program ended: status %s" % self._status())
-            self.pending += data
-        try:
-            return os.write(self.process.stdin.fileno(), request[:1 << 16]) if writable else 0
-        except BrokenPipeError:
-            raise Failure("the program ended: status %s" % self._status()) from None
+        if not readable:
+            return b""
+        data = self.process.stdout.read(1 << 18)
+        if not data:
+            raise Failure("the program ended: status %s" % self._status())
+        return data
 
     def _status(self):
         try:
@@ -114,6 +135,11 @@ class Remote:
         self.child = Child(path)
         self.s = None                                     # the own public static key
 
+    def forget(self):
+        """Everything that was before: keys, handshake, transport."""
+        self.child.ask("forget")
+        self.s = None
+
     def bytes_of(self, *words):
         return unhexed(self.child.ask(*words)[0])
 
@@ -139,15 +165,20 @@ class Remote:
 class Sotto(Remote):
     """The library, by noise_peer."""
 
-    def describe(self, name):
-        return self.child.ask("describe", hexed(name.encode()))
+    def describe_all(self, names):
+        """For each name the words about it, or a Refused."""
+        return self.child.ask_all([("describe", hexed(name.encode())) for name in names])
 
     def make_static(self, dh, rng):
         self.s = self.bytes_of("static", dh, rng.randbytes(noise_python.DH_LEN[dh]).hex())
 
     def remote(self):
         """(the other side's static key or None, has it shown that it holds the private one?)"""
-        key, proven = self.child.ask("remote")
+        return self._remote(self.child.ask("remote"))
+
+    @staticmethod
+    def _remote(words):
+        key, proven = words
         return unhexed(key) or None, proven == "1"
 
     def new(self, name, initiator, prologue=b"", rs=None, re=None, psks=None, lookups=None,
@@ -165,8 +196,22 @@ class Sotto(Remote):
 
     def state(self, payload_len):
         """(action, length of the message, largest payload, is the payload encrypted?)"""
-        action, length, largest, encrypted = self.child.ask("state", str(payload_len))
+        return self._state(self.child.ask("state", str(payload_len)))
+
+    @staticmethod
+    def _state(words):
+        action, length, largest, encrypted = words
         return action, int(length), int(largest), encrypted == "1"
+
+    def before_message(self, payload_len, other_len):
+        """All that can be asked then, at once: state() with both lengths, hash(), remote()."""
+        answers = self.child.ask_all([("state", str(payload_len)), ("state", str(other_len)),
+                                      ("hash",), ("remote",)])
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise answer
+        state, other, hash_, remote = answers
+        return self._state(state), self._state(other), unhexed(hash_[0]), self._remote(remote)
 
     def split(self, kind):
         self.child.ask("split", kind)
@@ -231,6 +276,9 @@ class Dissononce:
 
     def __init__(self, path=None):
         del path                                          # it runs in this process
+        self.forget()
+
+    def forget(self):
         self.s = self.s_private = self.e_private = self.party = None
 
     def make_static(self, dh, rng):
