@@ -79,12 +79,15 @@ void si_worker_drain(struct si_worker *worker, uint32_t timeout_ms);
  * later; at once is in the next turn. */
 void si_worker_set_deadline(struct si_conn *conn, int64_t at);
 
-enum si_answer_kind { SI_ANSWER_FINAL, SI_ANSWER_PART, SI_ANSWER_ERROR };
+/* CONTENT is an error's code, with its MESSAGE. */
+struct si_answer {
+    enum { SI_ANSWER_FINAL, SI_ANSWER_PART, SI_ANSWER_ERROR } kind;
+    struct si_span content, message;
+};
 
-/* Any thread: answer CALL with CONTENT (for an error: its code, and its MESSAGE).  On the worker's
- * own thread it happens now, else a copy is handed over. */
-sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
-                           struct si_span content, struct si_span message);
+/* Any thread: answer CALL.  On the worker's own thread it happens now, else a copy is handed
+ * over. */
+sotto_err si_worker_answer(struct si_worker *worker, sotto_call call, const struct si_answer *what);
 
 /* ---- conn.c, on the worker's thread ---------------------------------------------------------- */
 

@@ -341,29 +341,37 @@ void sotto_server_get_stats(const sotto_server *server, sotto_server_stats *out)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-static sotto_err answer(sotto_server *server, enum si_answer_kind kind, sotto_call call,
-                        struct si_span content, struct si_span message)
+static sotto_err answer(sotto_server *server, sotto_call call, const struct si_answer *what)
 {
     unsigned worker = si_call_worker(call);
 
     if (!server->started || worker >= server->worker_count)
         return SOTTO_E_GONE;
-    return si_worker_answer(server->workers[worker], kind, call, content, message);
+    return si_worker_answer(server->workers[worker], call, what);
 }
 
 sotto_err sotto_answer(sotto_server *server, sotto_call call, const char *content, size_t len)
 {
-    return answer(server, SI_ANSWER_FINAL, call, si_span(content, len), si_span(NULL, 0));
+    const struct si_answer what = {.kind = SI_ANSWER_FINAL, .content = si_span(content, len)};
+
+    return answer(server, call, &what);
 }
 
 sotto_err sotto_answer_part(sotto_server *server, sotto_call call, const char *content, size_t len)
 {
-    return answer(server, SI_ANSWER_PART, call, si_span(content, len), si_span(NULL, 0));
+    const struct si_answer what = {.kind = SI_ANSWER_PART, .content = si_span(content, len)};
+
+    return answer(server, call, &what);
 }
 
 sotto_err sotto_answer_error(sotto_server *server, sotto_call call, const char *code,
                              const char *message)
 {
-    return answer(server, SI_ANSWER_ERROR, call, si_span_str(code),
-                  message != NULL ? si_span_str(message) : si_span(NULL, 0));
+    const struct si_answer what = {
+        .kind = SI_ANSWER_ERROR,
+        .content = si_span_str(code),
+        .message = message != NULL ? si_span_str(message) : si_span(NULL, 0),
+    };
+
+    return answer(server, call, &what);
 }

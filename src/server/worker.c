@@ -10,13 +10,12 @@
 
 #include "server/internal.h"
 
-/* An answer from another thread.  TEXT holds content and message one behind the other. */
+/* An answer from another thread, whose content and message lie in TEXT, one behind the other. */
 struct si_mail {
     struct si_mail *next;
-    enum si_answer_kind kind;
     sotto_call call;
-    size_t content_len, message_len;
-    char text[];
+    struct si_answer answer;
+    uint8_t text[];
 };
 
 /* Large buffers that nobody has used for so long go back to the system. */
@@ -27,39 +26,44 @@ static _Thread_local struct si_worker *current;
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-static sotto_err answer_now(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
-                            struct si_span content, struct si_span message)
+static sotto_err answer_now(struct si_worker *worker, sotto_call call, const struct si_answer *what)
 {
-    switch (kind) {
+    switch (what->kind) {
     case SI_ANSWER_FINAL:
-        return si_calls_answer(worker->calls, call, content);
+        return si_calls_answer(worker->calls, call, what->content);
     case SI_ANSWER_PART:
-        return si_calls_answer_part(worker->calls, call, content);
+        return si_calls_answer_part(worker->calls, call, what->content);
     case SI_ANSWER_ERROR:
-        return si_calls_answer_error(worker->calls, call, content, message);
+        return si_calls_answer_error(worker->calls, call, what->content, what->message);
     }
     return SOTTO_E_USAGE;
 }
 
 static void free_mail(struct si_mail *mail)
 {
-    si_wipe(mail->text, mail->content_len + mail->message_len);
+    si_wipe(mail->text, mail->answer.content.len + mail->answer.message.len);
     free(mail);
 }
 
-static sotto_err post(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
-                      struct si_span content, struct si_span message)
+/* A copy of FROM at TO. */
+static struct si_span copy(uint8_t *to, struct si_span from)
 {
-    struct si_mail *mail = malloc(sizeof *mail + content.len + message.len);
+    if (from.len > 0)
+        memcpy(to, from.ptr, from.len);
+    return si_span(to, from.len);
+}
+
+static sotto_err post(struct si_worker *worker, sotto_call call, const struct si_answer *what)
+{
+    struct si_mail *mail = malloc(sizeof *mail + what->content.len + what->message.len);
 
     if (mail == NULL)
         return SOTTO_E_NOMEM;
-    *mail = (struct si_mail){
-        .kind = kind, .call = call, .content_len = content.len, .message_len = message.len};
-    if (content.len > 0)
-        memcpy(mail->text, content.ptr, content.len);
-    if (message.len > 0)
-        memcpy(mail->text + content.len, message.ptr, message.len);
+    mail->next = NULL;
+    mail->call = call;
+    mail->answer.kind = what->kind;
+    mail->answer.content = copy(mail->text, what->content);
+    mail->answer.message = copy(mail->text + what->content.len, what->message);
 
     pthread_mutex_lock(&worker->lock);
     *worker->mail_end = mail;
@@ -69,12 +73,9 @@ static sotto_err post(struct si_worker *worker, enum si_answer_kind kind, sotto_
     return SOTTO_OK;
 }
 
-sotto_err si_worker_answer(struct si_worker *worker, enum si_answer_kind kind, sotto_call call,
-                           struct si_span content, struct si_span message)
+sotto_err si_worker_answer(struct si_worker *worker, sotto_call call, const struct si_answer *what)
 {
-    if (worker == current)
-        return answer_now(worker, kind, call, content, message);
-    return post(worker, kind, call, content, message);
+    return worker == current ? answer_now(worker, call, what) : post(worker, call, what);
 }
 
 /* ---- Deadlines ------------------------------------------------------------------------------- */
@@ -181,6 +182,7 @@ void si_worker_drain(struct si_worker *worker, uint32_t timeout_ms)
 
 static void on_mail(void *user)
 {
+    const struct si_answer internal = {.kind = SI_ANSWER_ERROR, .content = si_span_str("internal")};
     struct si_worker *worker = user;
     struct si_mail *mail;
     bool drain_asked;
@@ -196,13 +198,10 @@ static void on_mail(void *user)
 
     while (mail != NULL) {
         struct si_mail *next = mail->next;
-        struct si_span content = si_span(mail->text, mail->content_len);
-        struct si_span message = si_span(mail->text + mail->content_len, mail->message_len);
 
         /* Nobody is left to be told of a failure; this answer needs no memory. */
-        if (answer_now(worker, mail->kind, mail->call, content, message) == SOTTO_E_NOMEM)
-            (void)answer_now(worker, SI_ANSWER_ERROR, mail->call, si_span_str("internal"),
-                             si_span(NULL, 0));
+        if (answer_now(worker, mail->call, &mail->answer) == SOTTO_E_NOMEM)
+            (void)answer_now(worker, mail->call, &internal);
         free_mail(mail);
         mail = next;
     }
