@@ -256,11 +256,12 @@ __attribute__((noinline)) sotto_err si_json::string(struct si_span inner,
 
 sotto_err si_json::fill(const raw_value &raw, bool opaque, si_json_value *value) noexcept
 {
-    *value = {};
+    /* Field by field: gcc clears the whole with a string instruction, which is slow to begin. */
     value->type = type_of(raw.text.ptr[0]);
     value->raw = raw.text;
-    if (value->type == SI_JSON_NUMBER)
-        value->is_uint = parse_uint(raw.text, &value->uint);
+    value->str = {nullptr, 0};
+    value->uint = 0;
+    value->is_uint = value->type == SI_JSON_NUMBER && parse_uint(raw.text, &value->uint);
     if (value->type == SI_JSON_STRING && !opaque) {
         value->str = si_span(raw.text.ptr + 1, raw.text.len - 2);
         if (copies_strings || raw.escaped)
@@ -289,7 +290,9 @@ sotto_err si_json::add_name(const raw_name &name, struct si_span *out) noexcept
 {
     sotto_err err;
 
-    *out = name.inner;
+    /* Not as a whole: its halves have just been written, and a load of both would wait for them. */
+    out->ptr = name.inner.ptr;
+    out->len = name.inner.len;
     if ((name.escaped && (err = string(name.inner, out)) != SOTTO_OK) ||
         (name_count == name_cap && (err = more_names()) != SOTTO_OK))
         return err;
