@@ -347,15 +347,18 @@ __attribute__((flatten)) static sotto_err read_object(struct si_json *json, stru
     json->copies_strings = !padded;
 
     walk w = json->start(text, why);
+    /* Members often stand in the order of WANTED: each is looked for behind the one before. */
+    size_t next = 0;
     auto member = [&](const raw_name &raw, const raw_value &value) noexcept -> sotto_err {
         struct si_span name;
         sotto_err e = json->add_name(raw, &name);
 
-        for (size_t i = 0; e == SOTTO_OK && i < count; i++) {
-            if (is_wanted(wanted[i].name, name)) {
-                e = json->fill(value, wanted[i].opaque, &wanted[i].value);
-                break;
-            }
+        for (size_t tried = 0; e == SOTTO_OK && tried < count; tried++) {
+            const size_t i = next;
+
+            next = next + 1 < count ? next + 1 : 0;
+            if (is_wanted(wanted[i].name, name))
+                return json->fill(value, wanted[i].opaque, &wanted[i].value);
         }
         return e;
     };

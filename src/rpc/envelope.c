@@ -214,7 +214,7 @@ static void name_members(struct si_json_member *m, const char *const *names, siz
 }
 
 /* What a client's messages are made of. */
-enum { C_ENDPOINT, C_CONTENT, C_ID, C_DEADLINE, C_NOTIFY, C_CANCEL, C_CLOSE, C_COUNT };
+enum { C_ID, C_ENDPOINT, C_CONTENT, C_DEADLINE, C_NOTIFY, C_CANCEL, C_CLOSE, C_COUNT };
 
 /* What is wrong with a request or a notification, or NULL. */
 static const char *request_fault(const struct si_json_member *m, bool has_id)
