@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True                            # the source tree stay
 import names                                              # noqa: E402
 from cases import Case, dissononce_deck, flynn_deck       # noqa: E402
 from play import CONTROLS, play                           # noqa: E402
-from sides import Dissononce, Failure, Flynn, Sotto       # noqa: E402
+from sides import Dissononce, Failure, Flynn, Pair, Sotto # noqa: E402
 
 SEED = "34"
 CASES = {"dissononce": 400, "flynn": 500}
@@ -40,41 +40,11 @@ class Run:
         self.seed = os.urandom(8).hex() if args.seed == "random" else args.seed
         self.deck = flynn_deck() if args.flynn else dissononce_deck()
         self.passed = self.failed = 0
-        self.sides = ()                                   # ours and theirs, once there are any
+        self.pair = Pair(lambda: Sotto(args.peer),
+                         lambda: Flynn(args.flynn) if args.flynn else Dissononce())
 
     def case(self, number):
         return Case(self.deck, self.seed, number, datagrams=not self.args.flynn)
-
-    def start(self):
-        """Ours and theirs. They stay for the next play, unless this one fails."""
-        if not self.sides:
-            self.sides = (Sotto(self.args.peer),)
-            self.sides += (Flynn(self.args.flynn) if self.args.flynn else Dissononce(),)
-        return self.sides
-
-    def kill(self):
-        for side in self.sides:
-            side.kill()
-        self.sides = ()
-
-    def attempt(self, function, *arguments):
-        """The function's result with both sides as the first arguments. After a failure the sides
-        are ended, since nobody knows what they are in."""
-        try:
-            return function(*self.start(), *arguments)
-        except Failure:
-            self.kill()
-            raise
-
-    def close(self):
-        """What only shows at their end, a leak for one, is a failure, too."""
-        try:
-            for side in self.sides:
-                side.close()
-        except Failure as failure:
-            self.failed += 1
-            print("FAILED at the end: %s" % failure)
-        self.kill()
 
     def again(self, number):
         """The command that plays this case once more."""
@@ -87,7 +57,7 @@ class Run:
         case = self.case(number)
         for ours_initiates in (True, False):
             try:
-                self.attempt(play, case, ours_initiates, self.args.control)
+                self.play(case, ours_initiates, self.args.control)
                 self.passed += 1
             except Failure as failure:
                 self.failed += 1
@@ -106,16 +76,18 @@ class Run:
                 print("no more cases after %d failures" % self.failed)
                 break
 
-    def check_names(self, ours, theirs, forgotten):
-        del theirs                                        # the reader of names is a third one
-        return names.check(ours, self.seed, EDITS, forgotten)
+    def play(self, case, ours_initiates, control):
+        self.pair.attempt(lambda ours, theirs: play(ours, theirs, case, ours_initiates, control))
+
+    def check_names(self, forgotten):
+        return self.pair.attempt(lambda ours, _: names.check(ours, self.seed, EDITS, forgotten))
 
     def all_names(self):
         """Not the other side's matter: the reader of names is the same for both."""
         if self.args.flynn or self.args.case is not None:
             return
         try:
-            print(self.attempt(self.check_names, self.args.control == "names"), flush=True)
+            print(self.check_names(self.args.control == "names"), flush=True)
             self.passed += 1
         except Failure as failure:
             self.failed += 1
@@ -127,7 +99,7 @@ class Run:
             case = self.case(number)
             for ours_initiates in (True, False):
                 try:
-                    self.attempt(play, case, ours_initiates, control)
+                    self.play(case, ours_initiates, control)
                 except Failure as failure:
                     print("control %s: found in case %d: %s" % (control, number, failure))
                     return True
@@ -136,7 +108,7 @@ class Run:
 
     def names_control_found(self):
         try:
-            self.attempt(self.check_names, True)
+            self.check_names(forgotten=1)
         except Failure as failure:
             print("control names: found: %s" % failure)
             return True
@@ -157,9 +129,12 @@ class Run:
             else:
                 self.all_names()
                 self.all_cases()
-            self.close()
+            self.pair.close()
+        except Failure as failure:                        # a leak, for one
+            self.failed += 1
+            print("FAILED at the end: %s" % failure)
         finally:
-            self.kill()
+            self.pair.kill()
 
 
 def parse_arguments():

@@ -490,13 +490,23 @@ static const struct request {
     enum needs needs;
     void (*run)(struct peer *peer, struct line *line);
 } requests[] = {
-    {"forget", NOTHING, do_forget},       {"describe", NOTHING, do_describe},
-    {"static", NOTHING, do_static},       {"new", NOTHING, do_new},
-    {"set_psk", A_HANDSHAKE, do_set_psk}, {"state", A_HANDSHAKE, do_state},
-    {"write", A_HANDSHAKE, do_write},     {"read", A_HANDSHAKE, do_read},
-    {"remote", A_HANDSHAKE, do_remote},   {"hash", A_HANDSHAKE, do_hash},
-    {"split", A_HANDSHAKE, do_split},     {"encrypt", A_TRANSPORT, do_encrypt},
-    {"decrypt", A_TRANSPORT, do_decrypt}, {"rekey", A_TRANSPORT, do_rekey},
+    /* at any time */
+    {"forget", NOTHING, do_forget},
+    {"describe", NOTHING, do_describe},
+    {"static", NOTHING, do_static},
+    {"new", NOTHING, do_new},
+    /* of a handshake */
+    {"set_psk", A_HANDSHAKE, do_set_psk},
+    {"state", A_HANDSHAKE, do_state},
+    {"write", A_HANDSHAKE, do_write},
+    {"read", A_HANDSHAKE, do_read},
+    {"remote", A_HANDSHAKE, do_remote},
+    {"hash", A_HANDSHAKE, do_hash},
+    {"split", A_HANDSHAKE, do_split},
+    /* of what it was split into */
+    {"encrypt", A_TRANSPORT, do_encrypt},
+    {"decrypt", A_TRANSPORT, do_decrypt},
+    {"rekey", A_TRANSPORT, do_rekey},
     {"nonces", A_TRANSPORT, do_nonces},
 };
 

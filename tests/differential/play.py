@@ -444,10 +444,11 @@ class Datagrams(Transport):
 
 
 def play(ours, theirs, case, ours_initiates, control=None):
-    """Both sides forget what was before, so that each play can be repeated alone."""
+    """Both sides forget everything at the end, so that each play can be repeated alone, and what
+    goes wrong when memory is freed belongs to the play that had it."""
     try:
+        Play(case, ours, theirs, ours_initiates, control).run()
         ours.forget()
         theirs.forget()
-        Play(case, ours, theirs, ours_initiates, control).run()
     except Refused as error:
         raise Failure("refused: %s" % error) from error

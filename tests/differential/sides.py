@@ -35,14 +35,18 @@ class Child:
 
     def ask(self, *words):
         """The words of the answer behind "ok"; Refused for an "err" with what stands behind it."""
-        answer, = self.ask_all([words])
-        if isinstance(answer, Refused):
-            raise answer
-        return answer
+        return self.ask_each([words])[0]
 
-    def ask_all(self, requests):
-        """The same for each of the requests, which are sent in one piece; what would be raised
-        stands in the place of the answer."""
+    def ask_each(self, requests):
+        """The same for each of the requests, which are sent in one piece."""
+        answers = self.try_each(requests)
+        for answer in answers:
+            if isinstance(answer, Refused):
+                raise answer
+        return answers
+
+    def try_each(self, requests):
+        """The same, with the Refused in the place of the answer."""
         text = b"".join(" ".join(words).encode() + b"\n" for words in requests)
         return [self._answer(line.decode()) for line in self._exchange(text, len(requests))]
 
@@ -136,7 +140,7 @@ class Remote:
         self.s = None                                     # the own public static key
 
     def forget(self):
-        """Everything that was before: keys, handshake, transport."""
+        """Keys, handshake, transport: as new."""
         self.child.ask("forget")
         self.s = None
 
@@ -167,7 +171,7 @@ class Sotto(Remote):
 
     def describe_all(self, names):
         """For each name the words about it, or a Refused."""
-        return self.child.ask_all([("describe", hexed(name.encode())) for name in names])
+        return self.child.try_each([("describe", hexed(name.encode())) for name in names])
 
     def make_static(self, dh, rng):
         self.s = self.bytes_of("static", dh, rng.randbytes(noise_python.DH_LEN[dh]).hex())
@@ -205,12 +209,8 @@ class Sotto(Remote):
 
     def before_message(self, payload_len, other_len):
         """All that can be asked then, at once: state() with both lengths, hash(), remote()."""
-        answers = self.child.ask_all([("state", str(payload_len)), ("state", str(other_len)),
-                                      ("hash",), ("remote",)])
-        for answer in answers:
-            if isinstance(answer, Refused):
-                raise answer
-        state, other, hash_, remote = answers
+        state, other, hash_, remote = self.child.ask_each(
+            [("state", str(payload_len)), ("state", str(other_len)), ("hash",), ("remote",)])
         return self._state(state), self._state(other), unhexed(hash_[0]), self._remote(remote)
 
     def split(self, kind):
@@ -274,8 +274,7 @@ def refusing(function):
 class Dissononce:
     """dissononce, by noise_python. Its keys come from the case's random numbers."""
 
-    def __init__(self, path=None):
-        del path                                          # it runs in this process
+    def __init__(self):
         self.forget()
 
     def forget(self):
@@ -330,3 +329,32 @@ class Dissononce:
 
     def kill(self):
         pass
+
+
+class Pair:
+    """Ours and theirs. They are made when they are needed and stay for the next play, unless one
+    fails: then nobody knows what they are in."""
+
+    def __init__(self, make_ours, make_theirs):
+        self.makers = (make_ours, make_theirs)
+        self.sides = []
+
+    def attempt(self, step):
+        """The result of STEP(ours, theirs)."""
+        try:
+            while len(self.sides) < len(self.makers):
+                self.sides.append(self.makers[len(self.sides)]())
+            return step(*self.sides)
+        except Failure:
+            self.kill()
+            raise
+
+    def close(self):
+        """A Failure is what shows only at their end."""
+        for side in self.sides:
+            side.close()
+
+    def kill(self):
+        for side in self.sides:
+            side.kill()
+        self.sides = []
