@@ -46,9 +46,9 @@ enum si_json_type {
 struct si_json_value {
     enum si_json_type type;
     struct si_span raw; /* the value's own text, without surrounding white space */
-    /* STRING of a wanted member: unescaped UTF-8, no NUL added; may hold U+0000 */
+    /* STRING of a wanted member: unescaped UTF-8, no NUL added; may hold U+0000.  Else empty. */
     struct si_span str;
-    /* NUMBER without sign, fraction, exponent and leading zero that fits 64 bits */
+    /* NUMBER without sign, fraction, exponent and leading zero that fits 64 bits; else 0 */
     bool is_uint;
     uint64_t uint;
 };

@@ -303,6 +303,20 @@ static bool same(struct si_span span, const char *text)
     return span.len == strlen(text) && (span.len == 0 || memcmp(span.ptr, text, span.len) == 0);
 }
 
+/* What a kind does not have is empty. */
+static bool has_no_more(const struct si_envelope *e)
+{
+    bool asks = e->kind == SI_REQUEST || e->kind == SI_NOTIFICATION;
+    bool ends = e->kind == SI_FAILURE || e->kind == SI_CLOSE;
+
+    return (asks || (e->endpoint.len == 0 && e->deadline_ms == 0)) &&
+           (asks || e->kind == SI_ANSWER || e->kind == SI_PART || e->content.len == 0) &&
+           (ends || (e->code.len == 0 && e->message.len == 0)) &&
+           (e->kind == SI_FAILURE || e->data.len == 0) &&
+           (e->kind == SI_CLOSE || e->kind == SI_DRAINING || e->reconnect_after_ms == 0) &&
+           (e->kind == SI_INVALID_REQUEST || e->kind == SI_IGNORED || e->why == NULL);
+}
+
 typedef sotto_err reader(struct si_json *json, struct si_span text, struct si_envelope *out);
 
 static void check_cases(const struct read_case *cases, size_t count, reader *read)
@@ -311,8 +325,12 @@ static void check_cases(const struct read_case *cases, size_t count, reader *rea
         const struct read_case *c = &cases[i];
         struct si_span text = padded_str(c->text);
         struct si_envelope e;
-        sotto_err err = read(json, text, &e);
-        bool ok = err == (c->kind == BROKEN ? SOTTO_E_PROTOCOL : SOTTO_OK);
+        sotto_err err;
+        bool ok;
+
+        memset(&e, 0xa5, sizeof e); /* nothing of what was there before stays */
+        err = read(json, text, &e);
+        ok = err == (c->kind == BROKEN ? SOTTO_E_PROTOCOL : SOTTO_OK);
 
         if (ok && c->kind != BROKEN)
             ok = (int)e.kind == c->kind && e.has_id == (c->id != 0) && e.id == c->id &&
@@ -323,7 +341,7 @@ static void check_cases(const struct read_case *cases, size_t count, reader *rea
                  (c->content == NULL || same(e.content, c->content)) &&
                  (c->code == NULL || same(e.code, c->code)) &&
                  (c->message == NULL || same(e.message, c->message)) &&
-                 (c->data == NULL || same(e.data, c->data));
+                 (c->data == NULL || same(e.data, c->data)) && has_no_more(&e);
         if (!ok) {
             print_error("%s: %s, kind %d\n", c->text, sotto_err_name(err), (int)e.kind);
             fail();

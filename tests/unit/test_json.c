@@ -718,6 +718,18 @@ static void test_wanted(void **state)
     assert_int_equal(read_all("{\"i\":1,\"idd\":1}", 15, wanted, 1), SOTTO_OK);
     assert_int_equal(wanted[0].value.type, SI_JSON_ABSENT);
 
+    /* Nothing of an earlier value stays. */
+    wanted[1] = (struct si_json_member){.name = "e"};
+    memset(&wanted[0].value, 0xa5, sizeof wanted[0].value);
+    memset(&wanted[1].value, 0xa5, sizeof wanted[1].value);
+    assert_int_equal(read_all("{\"id\":[],\"e\":1e3}", 17, wanted, 2), SOTTO_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_null(wanted[i].value.str.ptr);
+        assert_int_equal(wanted[i].value.str.len, 0);
+        assert_false(wanted[i].value.is_uint);
+        assert_int_equal(wanted[i].value.uint, 0);
+    }
+
     /* Strings live in the reader: the text may go. */
     copy = own("{\"id\":\"abc\"}", 12, 0);
     assert_int_equal(si_json_read_copy(json, si_span(copy, 12), wanted, 1, NULL), SOTTO_OK);
